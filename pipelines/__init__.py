@@ -1,0 +1,22 @@
+"""The jobs that housevoice does: each a plain function with a typed result, to be called from anywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.build import build, build_chatbot
+    from pipelines.evaluate import evaluate
+
+__all__ = ["build", "build_chatbot", "evaluate"]
+
+_HOMES = {"build": "pipelines.build", "build_chatbot": "pipelines.build", "evaluate": "pipelines.evaluate"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that ``housevoice --help`` stays quick."""
+    if name in _HOMES:
+        import importlib
+
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,345 @@
+"""The whole road: documents and example replies in, a measured bot folder out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.evaluate import Evaluation, evaluate
+from pipelines.ingest import IngestReport, ingest
+from pipelines.tune import TuneResult, read_voice, tune
+from toolkit.bundle import (
+    BotFolder,
+    ChainParts,
+    Lock,
+    read_lock,
+    write_config,
+    write_lock,
+    write_parts,
+)
+from toolkit.chatbot import Chatbot, default_decline
+from toolkit.config import BotConfig, load_config
+from toolkit.errors import DataError
+from toolkit.scoring import read_questions
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from transformers import PreTrainedTokenizerBase
+
+    from toolkit.chain import Chain
+    from toolkit.models import LoadedModel
+    from toolkit.seam import SeamRow
+    from toolkit.store import Knowledge
+    from toolkit.style import Example
+
+Progress = Callable[[str, int, int], None]
+Note = Callable[[str], None]
+STEPS = ("ingest", "tune", "evaluate")
+
+
+@dataclass
+class BuildResult:
+    """What a build did.
+
+    Attributes:
+        folder: The bot folder.
+        ingest: What the ingest did, or None.
+        tune: What the tune did, or None.
+        evaluation: What was measured, or None.
+        seconds: Time of each step, in seconds.
+    """
+
+    folder: Path
+    ingest: IngestReport | None = None
+    tune: TuneResult | None = None
+    evaluation: Evaluation | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def build_chatbot(path: Path | str, **options: Any) -> Chatbot:
+    """Build the bot of a ``bot.yaml`` as far as anything changed, and open it.
+
+    Args:
+        path: The ``bot.yaml``, or its folder.
+        **options: Passed on to :func:`build`.
+
+    Raises:
+        HousevoiceError: As :func:`build` and :meth:`toolkit.Chatbot.load`.
+    """
+    return Chatbot.load(build(path, **options).folder)
+
+
+def build(
+    path: Path | str,
+    *,
+    steps: Collection[str] = STEPS,
+    on_progress: Progress | None = None,
+    on_note: Note | None = None,
+) -> BuildResult:
+    """Build a bot; steps whose inputs did not change are not done again.
+
+    Every input is checked before any model is loaded.
+
+    Args:
+        path: The ``bot.yaml``, or its folder.
+        steps: Which of ``ingest``, ``tune`` and ``evaluate`` to do.
+        on_progress: Called with what is being done, done, total.
+        on_note: Called with each automatic choice and its reason, and what was found.
+
+    Raises:
+        ConfigError: ``bot.yaml`` has faults.
+        DataError: An input cannot be used.
+        ModelError: A model cannot be loaded.
+        StoreLocked: Another process is building the same bot.
+    """
+    config, _ = load_config(path)
+    assert config.output is not None
+    folder = BotFolder(config.output)
+    note = on_note or (lambda text: None)
+    _check_inputs(config)
+    result = BuildResult(folder.root)
+    lock = read_lock(folder)
+    write_config(folder, config)
+    if config.knowledge and "ingest" in steps:
+        started = time.perf_counter()
+        result.ingest = ingest(config.knowledge, folder.knowledge, on_progress=on_progress)
+        result.seconds["ingest"] = time.perf_counter() - started
+        _note_ingest(result.ingest, note)
+    _prepare_and_tune(config, folder, lock, steps, result, on_progress, note)
+    if "evaluate" in steps:
+        _evaluate(config, folder, lock, result, on_progress, note)
+    return result
+
+
+def _check_inputs(config: BotConfig) -> None:
+    """Read every input once, so that a mistake in one shows before the long work."""
+    if config.voice:
+        read_voice(config.voice)
+    if config.evaluation.questions:
+        read_questions(config.evaluation.questions, config.evaluation.split)
+
+
+def _prepare_and_tune(
+    config: BotConfig,
+    folder: BotFolder,
+    lock: Lock,
+    steps: Collection[str],
+    result: BuildResult,
+    on_progress: Progress | None,
+    note: Note,
+) -> None:
+    """Weave the examples with their passages, fit the gate, and train the adapter."""
+    from toolkit.chatbot import open_knowledge
+    from toolkit.seam import weave
+
+    train: list[Example] = read_voice(config.voice)[0] if config.voice else []
+    if config.knowledge and not (folder.knowledge / "").is_dir():
+        raise DataError(f"{folder.knowledge} does not exist yet.", "Ingest first: housevoice ingest <bot.yaml>")
+    knowledge = open_knowledge(folder, config)
+    started = time.perf_counter()
+    try:
+        loaded, model = _thinking_model(config, train, on_progress)
+        chain = _unfitted_chain(config, knowledge, model)
+        rows = weave(train, chain, config.voice, on_progress=on_progress) if config.voice else []
+        _fit(config, folder, lock, chain, rows, knowledge, on_progress, note)
+        if knowledge:
+            lock.embedder = knowledge.embedder.identity.to_dict()
+    finally:
+        if knowledge:
+            knowledge.close()
+    result.seconds["prepare"] = time.perf_counter() - started
+    _lock_base(config, lock, loaded, on_progress)
+    del chain, model, loaded
+    if config.voice and "tune" in steps:
+        started = time.perf_counter()
+        result.tune, lock.inputs["tune"] = tune(
+            config,
+            folder,
+            rows,
+            known_digest=lock.inputs.get("tune"),
+            on_progress=on_progress,
+            on_note=note,
+        )
+        result.seconds["tune"] = time.perf_counter() - started
+        _note_tune(result.tune, result.seconds["tune"], note)
+    write_lock(folder, lock)
+
+
+def _thinking_model(
+    config: BotConfig, train: list[Example], on_progress: Progress | None
+) -> tuple[LoadedModel | None, BaseChatModel | None]:
+    """Load the base to rewrite follow-ups among the examples; nothing where there are none."""
+    from pipelines.tune import needs_rewriting
+
+    if not (config.knowledge and needs_rewriting(train, config)):
+        return None, None
+    from toolkit.chat_model import HouseChatModel
+    from toolkit.engines import TextEngine
+    from toolkit.models import load_base
+
+    loaded = load_base(
+        config.base.model,
+        revision=config.base.revision,
+        device=config.base.device,
+        dtype=config.base.dtype,
+        on_progress=on_progress,
+    )
+    return loaded, HouseChatModel(engine=TextEngine(loaded))
+
+
+def _unfitted_chain(config: BotConfig, knowledge: Knowledge | None, model: BaseChatModel | None) -> Chain:
+    """Return the chain as it will serve, but for what is fitted with it."""
+    from toolkit.chain import Chain
+    from toolkit.evidence import EvidencePicker
+    from toolkit.words import Lexicon
+
+    picker = None
+    if knowledge:
+        lexicon = Lexicon.of(f"{heading} {text}" for _, heading, text in knowledge.texts())
+        picker = EvidencePicker(knowledge.embedder, lexicon)
+    return Chain(
+        model,
+        config.chain,
+        decline=default_decline(config),
+        knowledge=knowledge,
+        k=config.knowledge.k if config.knowledge else 0,
+        picker=picker,
+    )
+
+
+def _fit(
+    config: BotConfig,
+    folder: BotFolder,
+    lock: Lock,
+    chain: Chain,
+    rows: list[SeamRow],
+    knowledge: Knowledge | None,
+    on_progress: Progress | None,
+    note: Note,
+) -> None:
+    """Fit the gate and write what the chain needs to serve."""
+    from toolkit.seam import fit_on_bot, typical_declines, voice_words
+    from toolkit.words import Lexicon
+
+    decline = config.chain.decline or next(iter(typical_declines(rows, chain)), default_decline(config))
+    gate = None
+    if knowledge:
+        try:
+            texts = [(source, text) for source, _, text in knowledge.texts()]
+            gate = fit_on_bot(rows, chain, texts, on_progress=on_progress)
+            note(
+                f"Gate fitted on {gate.report['answerable']:.0f} answerable and {gate.report['unanswerable']:.0f} "
+                f"other questions: refuses {gate.report['false_refusals']:.0%} and "
+                f"{gate.report['right_refusals']:.0%} of them, out of fold."
+            )
+        except DataError as error:
+            note(f"No gate was fitted, so that every question is answered: {error.message}")
+    lexicon = chain.picker.lexicon if chain.picker else Lexicon()
+    write_parts(folder, ChainParts(gate, lexicon, voice_words(rows), decline))
+    lock.inputs["prepare"] = _digest([[row.kind, row.messages, row.example.reply] for row in rows], decline)
+
+
+def _lock_base(config: BotConfig, lock: Lock, loaded: LoadedModel | None, on_progress: Progress | None) -> None:
+    """Write down the base and its template."""
+    from transformers import AutoTokenizer
+
+    from toolkit.models import fingerprint, load_base, locate_base
+    from toolkit.prompts import template_hash
+
+    path = locate_base(config.base.model, on_progress=on_progress)
+    if Path(path).is_dir():
+        print_: str = fingerprint(path)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+    else:
+        loaded = loaded or load_base(config.base.model, revision=config.base.revision, on_progress=on_progress)
+        print_, tokenizer = loaded.fingerprint, loaded.tokenizer
+    lock.base = {"name": config.base.model, "fingerprint": print_}
+    lock.template = template_hash(tokenizer)
+
+
+def _evaluate(
+    config: BotConfig, folder: BotFolder, lock: Lock, result: BuildResult, on_progress: Progress | None, note: Note
+) -> None:
+    """Measure the bot, unless nothing changed since it was measured."""
+    questions = config.evaluation.questions
+    digest = _digest(
+        lock.inputs,
+        lock.base,
+        config.model_dump(mode="json"),
+        questions.read_text(encoding="utf-8") if questions else "",
+        (folder.chain / "gate.json").read_text() if (folder.chain / "gate.json").is_file() else "",
+    )
+    if lock.inputs.get("evaluate") == digest and (folder.report / "report.json").is_file():
+        return
+    started = time.perf_counter()
+    bot = Chatbot.load(folder.root, on_progress=on_progress)
+    try:
+        result.evaluation = evaluate(bot, on_progress=on_progress)
+    finally:
+        bot.close()
+    result.seconds["evaluate"] = time.perf_counter() - started
+    lock.inputs["evaluate"] = digest
+    write_lock(folder, lock)
+    for line in summary_lines(result.evaluation):
+        note(line)
+
+
+def _digest(*parts: Any) -> str:
+    """Name what went into a step by its content."""
+    kept = [
+        {key: value for key, value in part.items() if key != "evaluate"} if isinstance(part, dict) else part
+        for part in parts
+    ]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _note_ingest(report: IngestReport, note: Note) -> None:
+    note(
+        f"Documents: {len(report.added)} new, {len(report.changed)} changed, {len(report.unchanged)} unchanged, "
+        f"{len(report.removed)} removed, {len(report.failed)} unreadable; {report.chunks} passages."
+    )
+    for source, reason in report.failed:
+        note(f"Could not read {source}: {reason}")
+    for remark in report.mended:
+        note(remark)
+
+
+def _note_tune(result: TuneResult, seconds: float, note: Note) -> None:
+    if not result.done:
+        note("The voice is up to date.")
+        return
+    rows = result.report["rows"]
+    note(
+        f"Tuned on {rows['passages']} replies with their passages, {rows['decline']} that decline and "
+        f"{rows['alone']} without passages, in {seconds:.0f} s."
+    )
+
+
+def summary_lines(result: Evaluation) -> list[str]:
+    """Put an evaluation into a few lines for people."""
+    lines = []
+    if result.voice:
+        voice = result.voice
+        lines.append(
+            f"Voice on {voice.prompts} prompts not trained on: recognised in {voice.with_adapter:.0%} of the replies "
+            f"with the adapter, {voice.without_adapter:.0%} without."
+        )
+    if result.answers:
+        scores = result.answers
+
+        def share(value: float | None) -> str:
+            return "-" if value is None else f"{value:.0%}"
+
+        lines.append(
+            f"Questions ({scores.answerable} answerable, {scores.unanswerable} not): facts right in "
+            f"{share(scores.facts)}, a right source cited in {share(scores.cited)}; declined "
+            f"{share(scores.declined_right)} of the unanswerable and {share(scores.declined_wrong)} of the answerable."
+        )
+    return lines

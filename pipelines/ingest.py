@@ -1,0 +1,108 @@
+"""Documents into knowledge: only what changed is read, cut and embedded again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from toolkit.config import KnowledgeSettings
+from toolkit.errors import DataError
+from toolkit.store import Knowledge
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class IngestReport:
+    """What an ingest did.
+
+    Attributes:
+        added: Sources that are new.
+        changed: Sources whose content changed.
+        unchanged: Sources that were left as they are.
+        removed: Sources whose file is gone.
+        failed: Source and reason of each file that could not be read.
+        warnings: Source and remark of files that were read with a loss.
+        mended: What was found damaged in the store and repaired.
+        chunks: Passages held afterwards.
+        seconds: Time taken, in seconds.
+    """
+
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
+    chunks: int = 0
+    seconds: float = 0.0
+
+
+def ingest(settings: KnowledgeSettings, folder: Path, *, on_progress: Progress | None = None) -> IngestReport:
+    """Bring the knowledge in ``folder`` in step with the documents.
+
+    A file that cannot be read is named with its reason and the rest goes in.
+
+    Args:
+        settings: The ``knowledge`` section of ``bot.yaml``.
+        folder: The knowledge folder.
+        on_progress: Called after each file.
+
+    Raises:
+        DataError: There is no document, or none that can be read.
+        IndexMismatch: The folder holds the knowledge of another embedder.
+        StoreLocked: Another process is writing to it.
+    """
+    from toolkit.chunking import chunk_documents
+    from toolkit.documents import PARSER_VERSION, ParseLimits, find_files, parse_files
+    from toolkit.embedding import load_embedder
+    from toolkit.store.prepare import SourceUpdate
+
+    started = time.perf_counter()
+    if not settings.documents.exists() and not any(letter in str(settings.documents) for letter in "*?["):
+        raise DataError(f"{settings.documents} does not exist.", "Put documents there, or change knowledge.documents.")
+    files = find_files([settings.documents])
+    if not files:
+        raise DataError(f"{settings.documents} holds no documents.", "Put some there, or change knowledge.documents.")
+    report = IngestReport()
+    embedder = load_embedder(settings.embedder)
+    limits = ParseLimits(seconds=settings.parse_seconds, memory_bytes=settings.parse_megabytes << 20)
+    with Knowledge.create(folder, embedder) as knowledge, knowledge.writing():
+        before = knowledge.sources()
+        # What a file is cut into depends on the parser and on the longest passage: either one changed, it is cut anew.
+        version = f"{PARSER_VERSION}/{settings.chunk_tokens}"
+        known = {name: record.sha256 for name, record in before.items() if record.parser_version == version}
+
+        def updates() -> Iterator[SourceUpdate]:
+            for done, file in enumerate(parse_files(files, limits=limits, known=known), start=1):
+                report.warnings.extend((file.source, remark) for remark in file.warnings)
+                if file.unchanged:
+                    report.unchanged.append(file.source)
+                elif file.error:
+                    report.failed.append((file.source, file.error))
+                else:
+                    chunks = chunk_documents(
+                        file.documents,
+                        count_tokens=embedder.count_tokens,
+                        max_tokens=min(settings.chunk_tokens, embedder.max_tokens),
+                    )
+                    yield SourceUpdate(file.source, file.sha256, chunks, version)
+                if on_progress:
+                    on_progress("Reading and embedding documents", done, len(files))
+
+        for source in knowledge.replace_sources(updates()):
+            (report.changed if source in before else report.added).append(source)
+        present = {file.source for file in files}
+        for source in sorted(set(before) - present):
+            knowledge.remove(source)
+            report.removed.append(source)
+        report.chunks = knowledge.count()
+        report.mended = list(knowledge.notes)
+    if not report.chunks:
+        reasons = "\n".join(f"  - {source}: {reason}" for source, reason in report.failed[:20])
+        raise DataError(f"No document in {settings.documents} could be read:\n{reasons}", "Add one with text in it.")
+    report.seconds = time.perf_counter() - started
+    return report

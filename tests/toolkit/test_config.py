@@ -1,0 +1,139 @@
+"""``bot.yaml``: every fault at once, with the key, what was found, and what was probably meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from toolkit.config import BotConfig, dump_config, load_config, parse_config
+from toolkit.errors import ConfigError
+
+
+def write(folder: Path, raw: Any) -> Path:
+    file = folder / "bot.yaml"
+    file.write_text(raw if isinstance(raw, str) else yaml.safe_dump(raw), encoding="utf-8")
+    return file
+
+
+def faults(raw: Any) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(raw, Path("bot.yaml"))
+    return caught.value
+
+
+def test_all_faults_come_together() -> None:
+    error = faults(
+        {
+            "name": "my bot!",
+            "bsae": {},
+            "knowledge": {"k": 0, "chunk_token": 100},
+            "voice": {"lora_alpha": "many", "quantization": "nf8"},
+        }
+    )
+    assert "6 faults" in error.message
+    for key in ("name:", "bsae:", "knowledge.k:", "knowledge.chunk_token:", "voice.lora_alpha:", "voice.quantization:"):
+        assert f"- {key}" in error.message
+    assert "'many'" in error.message
+    assert "'nf8'" in error.message
+    assert error.hint
+
+
+def test_one_fault_is_one_fault() -> None:
+    assert "1 fault:" in faults({"name": "a", "voice": {"r": 0}}).message
+
+
+@pytest.mark.parametrize(
+    ("raw", "meant"),
+    [
+        ({"name": "a", "voice": {"learning_rat": 0.1}}, "learning_rate"),
+        ({"name": "a", "knowlege": {}, "voice": {}}, "knowledge"),
+        ({"name": "a", "voice": {}, "base": {"modle": "x"}}, "model"),
+    ],
+)
+def test_unknown_key_suggests_the_known_one(raw: dict[str, Any], meant: str) -> None:
+    assert f"did you mean '{meant}'?" in faults(raw).message
+
+
+def test_unknown_key_like_no_other_lists_those_that_there_are() -> None:
+    message = faults({"name": "a", "voice": {}, "evaluation": {"zzz": 1}}).message
+    assert "known here: questions, split, voice_prompts" in message
+
+
+def test_missing_name_and_missing_halves_are_named() -> None:
+    assert "name: missing" in faults({"voice": {}}).message
+    assert "a bot needs 'knowledge', 'voice', or both" in faults({"name": "a"}).message
+
+
+@pytest.mark.parametrize("raw", [None, [], "words", 3])
+def test_a_file_without_settings_is_named(raw: Any) -> None:
+    error = faults(raw)
+    assert "bot.yaml holds no settings" in error.message
+    assert "housevoice init" in error.hint
+
+
+def test_missing_file_and_bad_yaml_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist") as missing:
+        load_config(tmp_path / "none.yaml")
+    assert "housevoice init" in missing.value.hint
+    with pytest.raises(ConfigError, match="line 2 is not YAML"):
+        load_config(write(tmp_path, "name: a\n  voice: [\n"))
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bot.yaml").write_bytes(b"\xff\xfe\x00name")
+    with pytest.raises(ConfigError, match="bot.yaml"):
+        load_config(tmp_path / "bot.yaml")
+
+
+def test_paths_are_resolved_against_the_file(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    raw = {
+        "name": "a",
+        "knowledge": {"documents": "papers/*.md"},
+        "voice": {"examples": "../replies.jsonl"},
+        "evaluation": {"questions": "q.jsonl"},
+    }
+    config, file = load_config(write(folder, raw))
+    assert file == folder / "bot.yaml"
+    assert config.knowledge is not None
+    assert config.voice is not None
+    assert config.evaluation.questions is not None
+    assert config.output == (tmp_path / "bots" / "a").resolve()
+    assert config.knowledge.documents == folder.resolve() / "papers/*.md"
+    assert config.voice.examples.resolve() == (tmp_path / "replies.jsonl").resolve()
+    assert config.evaluation.questions == folder.resolve() / "q.jsonl"
+
+
+def test_the_folder_stands_for_its_file(tmp_path: Path) -> None:
+    write(tmp_path, {"name": "a", "voice": {}})
+    assert load_config(tmp_path)[1] == tmp_path / "bot.yaml"
+
+
+def test_absolute_paths_stay(tmp_path: Path) -> None:
+    config = parse_config(
+        {"name": "a", "output": str(tmp_path / "out"), "voice": {"examples": "/v.jsonl"}}, tmp_path / "x"
+    )
+    assert config.output == tmp_path / "out"
+    assert config.voice is not None
+    assert config.voice.examples == Path("/v.jsonl")
+
+
+def test_what_is_dumped_reads_back_the_same(tmp_path: Path) -> None:
+    config = parse_config({"name": "a", "knowledge": {}, "voice": {"r": 8}}, tmp_path / "bot.yaml")
+    assert BotConfig.model_validate(yaml.safe_load(dump_config(config))) == config
+
+
+def test_every_key_says_what_it_means() -> None:
+    for name, section in BotConfig.model_fields.items():
+        kinds = [
+            kind
+            for kind in getattr(section.annotation, "__args__", (section.annotation,))
+            if hasattr(kind, "model_fields")
+        ]
+        for kind in kinds:
+            for key, field in kind.model_fields.items():
+                assert field.description, f"{name}.{key}"

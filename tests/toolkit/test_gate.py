@@ -1,0 +1,97 @@
+"""The gate: features of the evidence, a threshold that keeps its promise, and a file that reads back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import evidence
+from toolkit.errors import DataError
+from toolkit.gate import FEATURES, FOREIGN_QUESTIONS, Gate, fit_gate, gate_features
+from toolkit.words import Lexicon
+
+LEXICON = Lexicon.of(["The lamp burns for 38 hours.", "The kite flies high.", "The lamp weighs two kilograms."])
+
+
+def draws(count: int, centre: float, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(centre, 1.0, (count, len(FEATURES)))
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Gate:
+    return fit_gate(draws(200, 1.0, 0), draws(150, -1.0, 1), max_false_refusals=0.05)
+
+
+def test_features_are_named_and_finite() -> None:
+    found = gate_features("How long does the lamp burn?", [evidence("The lamp burns for 38 hours.")], LEXICON)
+    assert found.shape == (len(FEATURES),)
+    assert np.isfinite(found).all()
+
+
+def test_no_evidence_looks_like_no_answer() -> None:
+    nothing = gate_features("How long?", [], LEXICON)
+    assert nothing.shape == (len(FEATURES),)
+    assert nothing[:4].tolist() == [0, 0, 0, 0]
+
+
+def test_missing_words_and_numbers_show() -> None:
+    told = evidence("The lamp burns for 38 hours.")
+    known = dict(zip(FEATURES, gate_features("Does the lamp burn 38 hours?", [told], LEXICON), strict=True))
+    strange = dict(zip(FEATURES, gate_features("Does the dragon burn 99 hours?", [told], LEXICON), strict=True))
+    assert known["a number of the question is missing"] == 0
+    assert strange["a number of the question is missing"] == 1
+    assert known["words of the question in all the evidence"] > strange["words of the question in all the evidence"]
+    assert (
+        strange["share of the question that no document knows"] > known["share of the question that no document knows"]
+    )
+    assert strange["weight of the rarest missing word"] > known["weight of the rarest missing word"]
+
+
+def test_the_gate_tells_them_apart_and_says_how_well(fitted: Gate) -> None:
+    fresh_yes, fresh_no = draws(300, 1.0, 5), draws(300, -1.0, 6)
+    assert np.mean([fitted.probability(row) >= fitted.threshold for row in fresh_yes]) > 0.85
+    assert np.mean([fitted.probability(row) < fitted.threshold for row in fresh_no]) > 0.85
+    assert fitted.report["answerable"] == 200
+    assert fitted.report["unanswerable"] == 150
+    assert fitted.report["false_refusals"] <= 0.05
+    assert fitted.report["right_refusals"] > 0.85
+
+
+def test_a_higher_price_of_refusing_lowers_the_threshold() -> None:
+    yes, no = draws(200, 0.3, 0), draws(200, -0.3, 1)
+    loose = fit_gate(yes, no, max_false_refusals=0.02)
+    strict = fit_gate(yes, no, max_false_refusals=0.3)
+    assert loose.threshold < strict.threshold
+    assert loose.report["right_refusals"] < strict.report["right_refusals"]
+
+
+def test_a_gate_reads_back_the_same(fitted: Gate, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "gate.json")
+    back = Gate.load(tmp_path / "gate.json")
+    assert back == fitted
+    row = draws(1, 0.2, 3)[0]
+    assert back.probability(row) == fitted.probability(row)
+
+
+def test_a_gate_over_other_features_is_refused(fitted: Gate, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "gate.json")
+    content = json.loads((tmp_path / "gate.json").read_text())
+    content["features"] = content["features"][:-1]
+    (tmp_path / "gate.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="another version") as caught:
+        Gate.load(tmp_path / "gate.json")
+    assert "housevoice build" in caught.value.hint
+
+
+def test_too_few_questions_are_refused() -> None:
+    with pytest.raises(DataError, match="too few"):
+        fit_gate(draws(4, 1, 0), draws(50, -1, 0), max_false_refusals=0.05)
+    with pytest.raises(DataError, match="too few"):
+        fit_gate(draws(50, 1, 0), draws(4, -1, 0), max_false_refusals=0.05)
+
+
+def test_foreign_questions_are_distinct() -> None:
+    assert len(set(FOREIGN_QUESTIONS)) == len(FOREIGN_QUESTIONS) >= 20

@@ -1,0 +1,123 @@
+"""Rendering: what is trained on is what is served, the loss is on the reply, and EOS is learnt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.errors import ModelError
+from toolkit.prompts import (
+    PLAIN_TEMPLATE,
+    Turn,
+    answer_messages,
+    encode_pair,
+    render_pair,
+    render_prompt,
+    rewrite_messages,
+    stop_token_ids,
+    template_hash,
+)
+
+CASES = {
+    "plain": answer_messages("Be kind.", "How long does it burn?"),
+    "notes": answer_messages("Be kind.", "How long?", ["It burns\nfor 38 hours.", "It costs 40 euros."]),
+    "history": answer_messages("Be kind.", "And the price?", history=[Turn("How long?", "38 hours.")]),
+    "letters": answer_messages("Be kind.", "Wie groß ist 灯? <b>{{ x }}</b>"),
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_base: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(tiny_base)
+
+
+@pytest.fixture
+def plain_tokenizer(tiny_base: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    plain = AutoTokenizer.from_pretrained(tiny_base)
+    plain.chat_template = None
+    return plain
+
+
+def test_messages_are_laid_out_in_order() -> None:
+    messages = answer_messages("S", "Q?", ["first  one", "second"], history=[Turn("a", "b")])
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "user"]
+    assert messages[-1]["content"] == "Notes:\n- first one\n- second\n\nQuestion: Q?"
+    assert answer_messages("S", "Q?")[-1]["content"] == "Q?"
+
+
+def test_rewriting_shows_the_last_exchange_only() -> None:
+    messages = rewrite_messages("And the price?", [Turn("Old?", "Old."), Turn("How heavy?", "3\nkg. " + "x" * 400)])
+    assert messages[-1]["role"] == "user"
+    assert "Old" not in messages[-1]["content"]
+    assert "Asked: How heavy?\nReplied: 3 kg." in messages[-1]["content"]
+    assert messages[-1]["content"].endswith("Last question: And the price?")
+    assert len(messages[-1]["content"]) < 400
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("kind", ["tokenizer", "plain_tokenizer"])
+def test_a_training_row_starts_with_exactly_the_served_prompt(
+    case: str, kind: str, request: pytest.FixtureRequest
+) -> None:
+    chosen = request.getfixturevalue(kind)
+    served = render_prompt(chosen, CASES[case])
+    prompt, completion = render_pair(chosen, CASES[case], "It burns for 38 hours.")
+    assert prompt == served
+    assert completion.startswith("It burns for 38 hours.")
+    ids, _ = encode_pair(chosen, CASES[case], "It burns for 38 hours.")
+    served_ids = chosen(served, add_special_tokens=False)["input_ids"]
+    assert ids[: len(served_ids)] == served_ids
+    assert chosen.decode(ids) == prompt + completion
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("kind", ["tokenizer", "plain_tokenizer"])
+def test_labels_cover_the_reply_and_its_end_and_nothing_else(
+    case: str, kind: str, request: pytest.FixtureRequest
+) -> None:
+    chosen = request.getfixturevalue(kind)
+    ids, labels = encode_pair(chosen, CASES[case], "It burns for 38 hours.")
+    trained = [label for label in labels if label != -100]
+    assert len(ids) == len(labels)
+    assert labels == [-100] * (len(ids) - len(trained)) + ids[-len(trained) :]
+    assert chosen.decode(trained[:-1]) == "It burns for 38 hours."
+    assert trained[-1] == chosen.eos_token_id
+
+
+def test_generation_stops_where_training_ends(tokenizer: Any, plain_tokenizer: Any) -> None:
+    for chosen in (tokenizer, plain_tokenizer):
+        ids, _ = encode_pair(chosen, CASES["plain"], "Yes.")
+        assert ids[-1] in stop_token_ids(chosen)
+        assert chosen.eos_token_id in stop_token_ids(chosen)
+
+
+def test_the_end_of_turn_of_the_template_stops_as_well_as_eos(tiny_base: Path) -> None:
+    from transformers import AutoTokenizer
+
+    other = AutoTokenizer.from_pretrained(tiny_base, eos_token="<|im_start|>")
+    assert stop_token_ids(other) == sorted(other.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"]))
+
+
+def test_a_template_that_renders_training_differently_is_refused(plain_tokenizer: Any) -> None:
+    render_pair(plain_tokenizer, CASES["plain"], "Yes.")
+    # Templates of thinking models take something out of the past, or put something before the reply.
+    plain_tokenizer.chat_template = "{% if add_generation_prompt %}think {% endif %}" + PLAIN_TEMPLATE
+    with pytest.raises(ModelError, match="differently in training than in serving") as caught:
+        render_pair(plain_tokenizer, CASES["plain"], "Yes.")
+    assert caught.value.hint
+
+
+def test_the_template_is_named_by_its_content(tokenizer: Any, plain_tokenizer: Any) -> None:
+    name = template_hash(tokenizer)
+    assert name == template_hash(tokenizer)
+    assert name != template_hash(plain_tokenizer)
+    plain_tokenizer.chat_template = tokenizer.chat_template
+    assert name == template_hash(plain_tokenizer)
+    plain_tokenizer.eos_token = "<|im_start|>"
+    assert name != template_hash(plain_tokenizer)

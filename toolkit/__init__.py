@@ -1,0 +1,28 @@
+"""The parts that housevoice is put together from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from toolkit.chain import Answer
+    from toolkit.chatbot import Chatbot
+    from toolkit.store import Knowledge, Passage
+
+__all__ = ["Answer", "Chatbot", "Knowledge", "Passage"]
+
+_HOMES = {
+    "Answer": "toolkit.chain",
+    "Chatbot": "toolkit.chatbot",
+    "Knowledge": "toolkit.store",
+    "Passage": "toolkit.store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that ``housevoice --help`` stays quick."""
+    if name in _HOMES:
+        import importlib
+
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,252 @@
+"""A built bot, ready to be asked: from Python, and underneath the command line and the page."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit.bundle import BotFolder, check_lock, read_config, read_lock, read_parts
+from toolkit.chain import Answer, Chain
+from toolkit.config import DECLINE, BotConfig
+from toolkit.errors import DataError
+from toolkit.prompts import Turn, template_hash
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.retrievers import BaseRetriever
+    from langchain_core.runnables import Runnable
+
+    from toolkit.models import Progress
+    from toolkit.retrieval import Passage
+    from toolkit.store import Knowledge
+
+History = Sequence["Turn | tuple[str, str] | Mapping[str, Any]"]
+
+
+class AnswerStream:
+    """The pieces of a reply as they come; the whole :class:`Answer` is in ``answer`` after the last one.
+
+    Leaving the loop early, or :meth:`close`, stops the model.
+    """
+
+    def __init__(self, parts: Iterator[str | Answer]) -> None:
+        self._parts = parts
+        self.answer: Answer | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> str:
+        """Return the next piece."""
+        part = next(self._parts)
+        if isinstance(part, Answer):
+            self.answer = part
+            return next(self)
+        return part
+
+    def close(self) -> None:
+        """Stop the reply."""
+        close = getattr(self._parts, "close", None)
+        if close:
+            close()
+
+
+class Chatbot:
+    """A bot that knows its documents and speaks in its voice.
+
+    Use :meth:`load`, or ``pipelines.build_chatbot``.
+
+    Args:
+        folder: The bot folder.
+        config: Its configuration.
+        chain: The chain that answers.
+        knowledge: Its documents, or None.
+        has_voice: Whether it has an adapter.
+    """
+
+    def __init__(
+        self, folder: Path, config: BotConfig, chain: Chain, knowledge: Knowledge | None, *, has_voice: bool
+    ) -> None:
+        self.folder = folder
+        self.config = config
+        self.chain = chain
+        self.knowledge = knowledge
+        self.has_voice = has_voice
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path | str,
+        *,
+        device: str | None = None,
+        model: BaseChatModel | None = None,
+        on_progress: Progress | None = None,
+    ) -> Chatbot:
+        """Open a bot folder.
+
+        Args:
+            folder: What ``housevoice build`` wrote.
+            device: Where the model runs; default: as in ``bot.yaml``.
+            model: Another LangChain chat model in place of the bot's own; it is told ``adapter=...`` as well.
+            on_progress: Called with what is being done, done, total.
+
+        Raises:
+            DataError: The folder is not a bot.
+            AdapterMismatch: The base found is not the one that the bot was built on.
+            IndexMismatch: The knowledge was embedded by another embedder.
+            ModelError: The base cannot be loaded, or renders other prompts.
+        """
+        from toolkit.chat_model import HouseChatModel
+        from toolkit.engines import TextEngine
+        from toolkit.models import load_base
+
+        place = BotFolder(Path(folder))
+        config = read_config(place)
+        knowledge = open_knowledge(place, config)
+        if model is None:
+            loaded = load_base(
+                config.base.model,
+                revision=config.base.revision,
+                device=device or config.base.device,
+                dtype=config.base.dtype,
+                quantization="nf4" if config.base.load_in_4bit else "none",
+                on_progress=on_progress,
+            )
+            check_lock(
+                read_lock(place), fingerprint=loaded.fingerprint, template=template_hash(loaded.tokenizer)
+            )
+            model = HouseChatModel(engine=TextEngine(loaded, place.adapter if place.has_adapter() else None))
+        return cls.assemble(place, config, model, knowledge)
+
+    @classmethod
+    def assemble(
+        cls, place: BotFolder, config: BotConfig, model: BaseChatModel, knowledge: Knowledge | None
+    ) -> Chatbot:
+        """Put a chain together from the parts in a bot folder and a model that is already loaded."""
+        from toolkit.evidence import EvidencePicker
+
+        parts = read_parts(place)
+        chain = Chain(
+            model,
+            config.chain,
+            decline=parts.decline,
+            knowledge=knowledge,
+            k=config.knowledge.k if config.knowledge else 0,
+            picker=EvidencePicker(knowledge.embedder, parts.lexicon) if knowledge else None,
+            gate=parts.gate,
+            voice=parts.voice,
+        )
+        return cls(place.root, config, chain, knowledge, has_voice=place.has_adapter())
+
+    @property
+    def retriever(self) -> BaseRetriever:
+        """The knowledge as a LangChain retriever.
+
+        Raises:
+            DataError: The bot has no knowledge.
+        """
+        return self._known().as_retriever(k=self.chain.k)
+
+    def ask(
+        self, question: str, history: History = (), *, adapter: bool = True, knowledge: bool = True
+    ) -> Answer:
+        """Answer a question.
+
+        Args:
+            question: What is asked.
+            history: Earlier exchanges: pairs of question and reply, :class:`Turn`, or ``messages``.
+            adapter: Whether to speak in the voice.
+            knowledge: Whether to use the documents.
+        """
+        return self.chain.answer(
+            question, as_turns(history), adapter=adapter and self.has_voice, knowledge=knowledge
+        )
+
+    def ask_many(self, questions: Sequence[str], *, adapter: bool = True, knowledge: bool = True) -> list[Answer]:
+        """Answer many questions, each on its own; several times as fast as one by one."""
+        asked = [(question, ()) for question in questions]
+        return self.chain.answers(asked, adapter=adapter and self.has_voice, knowledge=knowledge)
+
+    def stream(
+        self,
+        question: str,
+        history: History = (),
+        *,
+        adapter: bool = True,
+        knowledge: bool = True,
+        cancel: threading.Event | None = None,
+    ) -> AnswerStream:
+        """Answer a question piece by piece; see :class:`AnswerStream`."""
+        parts = self.chain.stream(
+            question,
+            as_turns(history),
+            adapter=adapter and self.has_voice,
+            knowledge=knowledge,
+            cancel=cancel,
+        )
+        return AnswerStream(parts)
+
+    def search(self, query: str, k: int = 10) -> list[Passage]:
+        """Find the ``k`` passages that fit best, best first.
+
+        Raises:
+            DataError: The bot has no knowledge.
+        """
+        return self._known().search(query, k=k)
+
+    def as_runnable(self) -> Runnable[dict[str, Any], dict[str, Any]]:
+        """Return the bot as a LangChain ``Runnable``: ``{"question", "history"}`` in, the answer as a dict out."""
+        from toolkit.runnable import AnswerRunnable
+
+        return AnswerRunnable(bot=self)
+
+    def close(self) -> None:
+        """Let go of the knowledge's files."""
+        if self.knowledge is not None:
+            self.knowledge.close()
+
+    def _known(self) -> Knowledge:
+        if self.knowledge is None:
+            raise DataError(f"The bot in {self.folder} has no documents.", "Add a 'knowledge' section and build it.")
+        return self.knowledge
+
+
+def open_knowledge(place: BotFolder, config: BotConfig) -> Knowledge | None:
+    """Open the knowledge of a bot, or return None where it has none."""
+    from toolkit.store import Knowledge
+
+    return Knowledge.open(place.knowledge) if config.knowledge else None
+
+
+def default_decline(config: BotConfig) -> str:
+    """Return the decline of ``bot.yaml``, or a plain one."""
+    return config.chain.decline or DECLINE
+
+
+def as_turns(history: History) -> list[Turn]:
+    """Turn any form of history into exchanges; a question without a reply is left out.
+
+    Raises:
+        DataError: An entry has no known form.
+    """
+    turns: list[Turn] = []
+    asked: str | None = None
+    for entry in history:
+        if isinstance(entry, Turn):
+            turns.append(entry)
+        elif isinstance(entry, Mapping) and isinstance(entry.get("content"), str) and "role" in entry:
+            if entry["role"] == "user":
+                asked = entry["content"]
+            elif entry["role"] == "assistant" and asked is not None:
+                turns.append(Turn(asked, entry["content"]))
+                asked = None
+        elif isinstance(entry, tuple | list) and len(entry) == 2:
+            turns.append(Turn(str(entry[0]), str(entry[1])))
+        else:
+            raise DataError(
+                f"A history entry has no known form: {entry!r:.80}", "Give pairs of question and reply, or messages."
+            )
+    return turns

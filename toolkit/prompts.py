@@ -1,0 +1,150 @@
+"""The only place where messages are rendered, for training and for serving alike (the seam)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from toolkit.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Message = dict[str, str]
+
+# For a tokenizer that brings no chat template: plain text roles that any base can continue.
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '### ' + message['role'] + '\n' + message['content'] + ((eos_token if message['role'] == 'assistant' else '')"
+    " + '\n') }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '### assistant\n' }}{% endif %}"
+)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One exchange of a conversation: what was asked and what was replied."""
+
+    question: str
+    reply: str
+
+
+def answer_messages(
+    system: str, question: str, evidence: Sequence[str] = (), history: Sequence[Turn] = ()
+) -> list[Message]:
+    """Lay out the messages that the final answer is written from.
+
+    Args:
+        system: The system message of ``bot.yaml``.
+        question: The question, able to stand alone.
+        evidence: The picked sentences, best first, each with its heading; empty for a reply without passages.
+        history: Earlier exchanges; only given where there is no evidence, because with evidence the question has
+            been rewritten to stand alone and the model sees what it was trained on.
+    """
+    messages = [{"role": "system", "content": system}]
+    for turn in history:
+        messages.append({"role": "user", "content": turn.question})
+        messages.append({"role": "assistant", "content": turn.reply})
+    if evidence:
+        notes = "\n".join(f"- {' '.join(sentence.split())}" for sentence in evidence)
+        question = f"Notes:\n{notes}\n\nQuestion: {question}"
+    messages.append({"role": "user", "content": question})
+    return messages
+
+
+def rewrite_messages(question: str, history: Sequence[Turn]) -> list[Message]:
+    """Lay out the messages that turn a follow-up into a question of its own."""
+    examples = (
+        ("How heavy is the Oslo bike?", "It weighs 14 kg.", "And the price?", "What is the price of the Oslo bike?"),
+        ("When is the library open?", "From 9 to 5.", "Is it closed on Sunday?", "Is the library closed on Sunday?"),
+    )
+    messages = [
+        {"role": "system", "content": "Rewrite the last question so that it can be understood alone. Write only it."}
+    ]
+    for asked, replied, follow_up, alone in examples:
+        messages.append({"role": "user", "content": _rewrite_task([Turn(asked, replied)], follow_up)})
+        messages.append({"role": "assistant", "content": alone})
+    messages.append({"role": "user", "content": _rewrite_task(history[-1:], question)})
+    return messages
+
+
+def _rewrite_task(history: Sequence[Turn], question: str) -> str:
+    """Lay out one rewriting task: the exchange before, then the follow-up."""
+    said = "\n".join(f"Asked: {turn.question}\nReplied: {' '.join(turn.reply.split())[:300]}" for turn in history)
+    return f"{said}\nLast question: {question}"
+
+
+def template_of(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the chat template that prompts are rendered with."""
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        template = template.get("default")
+    return template or PLAIN_TEMPLATE
+
+
+def template_hash(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Name the template and the special tokens by their content, for the bot's lock."""
+    content = f"{template_of(tokenizer)}|{tokenizer.eos_token}|{tokenizer.bos_token}|{len(tokenizer)}"
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def render_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:
+    """Render messages up to the place where the reply starts."""
+    rendered = tokenizer.apply_chat_template(
+        list(messages), chat_template=template_of(tokenizer), tokenize=False, add_generation_prompt=True
+    )
+    return str(rendered)
+
+
+def render_pair(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], reply: str) -> tuple[str, str]:
+    """Render a training row: the very prompt that serving renders, and the reply with its end of turn.
+
+    Returns:
+        The prompt and the completion; the completion ends with the token that ends a turn.
+
+    Raises:
+        ModelError: The template renders the prompt differently once a reply follows it, so that training and
+            serving would not see the same string.
+    """
+    prompt = render_prompt(tokenizer, messages)
+    whole = str(
+        tokenizer.apply_chat_template(
+            [*messages, {"role": "assistant", "content": reply}],
+            chat_template=template_of(tokenizer),
+            tokenize=False,
+        )
+    )
+    if not whole.startswith(prompt):
+        raise ModelError(
+            "The chat template of this base renders a prompt differently in training than in serving.",
+            "Choose another base, or give the tokenizer a template whose prompt is a prefix of the conversation.",
+        )
+    # What follows the turn's end belongs to the next turn; a template without an end gets the EOS token.
+    completion = whole[len(prompt) :].rstrip("\n")
+    if not any(completion.endswith(token) for token in tokenizer.all_special_tokens):
+        completion += str(tokenizer.eos_token)
+    return prompt, completion
+
+
+def encode_pair(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], reply: str
+) -> tuple[list[int], list[int]]:
+    """Tokenise a training row.
+
+    Returns:
+        The token ids and the labels, both of shape (length,): labels are -100 over the prompt, so that the loss is
+        on the reply and its end of turn only.
+    """
+    prompt, completion = render_pair(tokenizer, messages, reply)
+    head = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    tail = tokenizer(completion, add_special_tokens=False)["input_ids"]
+    return head + tail, [-100] * len(head) + tail
+
+
+def stop_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the ids that end a reply: EOS and the token with which the template ends a turn."""
+    _, completion = render_pair(tokenizer, [{"role": "user", "content": "a"}], "b")
+    last = tokenizer(completion, add_special_tokens=False)["input_ids"][-1]
+    return sorted({last, tokenizer.eos_token_id})
