@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipelines.build import build, build_chatbot
-    from pipelines.evaluate import evaluate
+    from pipelines.build import build_chatbot
 
-__all__ = ["build", "build_chatbot", "evaluate"]
+# No other job is offered here: `pipelines.build` and its like are the modules that hold them.
+__all__ = ["build_chatbot"]
 
-_HOMES = {"build": "pipelines.build", "build_chatbot": "pipelines.build", "evaluate": "pipelines.evaluate"}
+_HOMES = {"build_chatbot": "pipelines.build"}
 
 
 def __getattr__(name: str) -> Any:

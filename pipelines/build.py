@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.evaluate import Evaluation, evaluate
-from pipelines.ingest import IngestReport, ingest
+from pipelines.ingest import IngestReport, find_documents, ingest
 from pipelines.tune import TuneResult, read_voice, tune
 from toolkit.bundle import (
     BotFolder,
@@ -29,10 +29,8 @@ from toolkit.scoring import read_questions
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
-    from transformers import PreTrainedTokenizerBase
 
     from toolkit.chain import Chain
-    from toolkit.models import LoadedModel
     from toolkit.seam import SeamRow
     from toolkit.store import Knowledge
     from toolkit.style import Example
@@ -104,13 +102,20 @@ def build(
     _check_inputs(config)
     result = BuildResult(folder.root)
     lock = read_lock(folder)
-    write_config(folder, config)
     if config.knowledge and "ingest" in steps:
         started = time.perf_counter()
         result.ingest = ingest(config.knowledge, folder.knowledge, on_progress=on_progress)
         result.seconds["ingest"] = time.perf_counter() - started
         _note_ingest(result.ingest, note)
-    _prepare_and_tune(config, folder, lock, steps, result, on_progress, note)
+    started = time.perf_counter()
+    rows, parts = _prepare(config, folder, lock, on_progress, note)
+    result.seconds["prepare"] = time.perf_counter() - started
+    if config.voice and "tune" in steps:
+        _tune(config, folder, lock, rows, result, on_progress, note)
+    # Only now, when all that can fail has been done: a build that fails leaves the bot that was there.
+    write_config(folder, config)
+    write_parts(folder, parts)
+    write_lock(folder, lock)
     if "evaluate" in steps:
         _evaluate(config, folder, lock, result, on_progress, note)
     return result
@@ -118,66 +123,71 @@ def build(
 
 def _check_inputs(config: BotConfig) -> None:
     """Read every input once, so that a mistake in one shows before the long work."""
+    if config.knowledge:
+        find_documents(config.knowledge)
     if config.voice:
         read_voice(config.voice)
     if config.evaluation.questions:
         read_questions(config.evaluation.questions, config.evaluation.split)
 
 
-def _prepare_and_tune(
-    config: BotConfig,
-    folder: BotFolder,
-    lock: Lock,
-    steps: Collection[str],
-    result: BuildResult,
-    on_progress: Progress | None,
-    note: Note,
-) -> None:
-    """Weave the examples with their passages, fit the gate, and train the adapter."""
+def _prepare(
+    config: BotConfig, folder: BotFolder, lock: Lock, on_progress: Progress | None, note: Note
+) -> tuple[list[SeamRow], ChainParts]:
+    """Weave the examples with their passages and fit what the chain serves with."""
     from toolkit.chatbot import open_knowledge
     from toolkit.seam import weave
 
     train: list[Example] = read_voice(config.voice)[0] if config.voice else []
-    if config.knowledge and not (folder.knowledge / "").is_dir():
+    if config.knowledge and not folder.knowledge.is_dir():
         raise DataError(f"{folder.knowledge} does not exist yet.", "Ingest first: housevoice ingest <bot.yaml>")
     knowledge = open_knowledge(folder, config)
-    started = time.perf_counter()
     try:
-        loaded, model = _thinking_model(config, train, on_progress)
+        model = _thinking_model(config, train, on_progress)
         chain = _unfitted_chain(config, knowledge, model)
         rows = weave(train, chain, config.voice, on_progress=on_progress) if config.voice else []
-        _fit(config, folder, lock, chain, rows, knowledge, on_progress, note)
-        if knowledge:
-            lock.embedder = knowledge.embedder.identity.to_dict()
+        parts = _fit(config, chain, rows, knowledge, on_progress, note)
+        lock.embedder = knowledge.embedder.identity.to_dict() if knowledge else None
+        lock.inputs["knowledge"] = _digest(_held(knowledge) if knowledge else None)
     finally:
         if knowledge:
             knowledge.close()
-    result.seconds["prepare"] = time.perf_counter() - started
-    _lock_base(config, lock, loaded, on_progress)
-    del chain, model, loaded
-    if config.voice and "tune" in steps:
-        started = time.perf_counter()
-        result.tune, lock.inputs["tune"] = tune(
-            config,
-            folder,
-            rows,
-            known_digest=lock.inputs.get("tune"),
-            on_progress=on_progress,
-            on_note=note,
-        )
-        result.seconds["tune"] = time.perf_counter() - started
-        _note_tune(result.tune, result.seconds["tune"], note)
-    write_lock(folder, lock)
+    lock.inputs["prepare"] = _digest([[row.kind, row.messages, row.example.reply] for row in rows], parts.decline)
+    _lock_base(config, lock, on_progress)
+    return rows, parts
+
+
+def _held(knowledge: Knowledge) -> dict[str, list[str]]:
+    """Return what is held of each source, by hash and ids."""
+    return {name: [record.sha256, *record.chunk_ids] for name, record in knowledge.sources().items()}
+
+
+def _tune(
+    config: BotConfig,
+    folder: BotFolder,
+    lock: Lock,
+    rows: list[SeamRow],
+    result: BuildResult,
+    on_progress: Progress | None,
+    note: Note,
+) -> None:
+    """Train the adapter, unless the one that is there is up to date."""
+    started = time.perf_counter()
+    result.tune, lock.inputs["tune"] = tune(
+        config, folder, rows, known_digest=lock.inputs.get("tune"), on_progress=on_progress, on_note=note
+    )
+    result.seconds["tune"] = time.perf_counter() - started
+    _note_tune(result.tune, result.seconds["tune"], note)
 
 
 def _thinking_model(
     config: BotConfig, train: list[Example], on_progress: Progress | None
-) -> tuple[LoadedModel | None, BaseChatModel | None]:
+) -> BaseChatModel | None:
     """Load the base to rewrite follow-ups among the examples; nothing where there are none."""
     from pipelines.tune import needs_rewriting
 
     if not (config.knowledge and needs_rewriting(train, config)):
-        return None, None
+        return None
     from toolkit.chat_model import HouseChatModel
     from toolkit.engines import TextEngine
     from toolkit.models import load_base
@@ -189,7 +199,7 @@ def _thinking_model(
         dtype=config.base.dtype,
         on_progress=on_progress,
     )
-    return loaded, HouseChatModel(engine=TextEngine(loaded))
+    return HouseChatModel(engine=TextEngine(loaded))
 
 
 def _unfitted_chain(config: BotConfig, knowledge: Knowledge | None, model: BaseChatModel | None) -> Chain:
@@ -214,15 +224,13 @@ def _unfitted_chain(config: BotConfig, knowledge: Knowledge | None, model: BaseC
 
 def _fit(
     config: BotConfig,
-    folder: BotFolder,
-    lock: Lock,
     chain: Chain,
     rows: list[SeamRow],
     knowledge: Knowledge | None,
     on_progress: Progress | None,
     note: Note,
-) -> None:
-    """Fit the gate and write what the chain needs to serve."""
+) -> ChainParts:
+    """Fit what the chain needs to serve: the gate, the words of the voice, the decline."""
     from toolkit.seam import fit_on_bot, typical_declines, voice_words
     from toolkit.words import Lexicon
 
@@ -240,28 +248,17 @@ def _fit(
         except DataError as error:
             note(f"No gate was fitted, so that every question is answered: {error.message}")
     lexicon = chain.picker.lexicon if chain.picker else Lexicon()
-    write_parts(folder, ChainParts(gate, lexicon, voice_words(rows), decline))
-    lock.inputs["prepare"] = _digest([[row.kind, row.messages, row.example.reply] for row in rows], decline)
+    return ChainParts(gate, lexicon, voice_words(rows), decline)
 
 
-def _lock_base(config: BotConfig, lock: Lock, loaded: LoadedModel | None, on_progress: Progress | None) -> None:
-    """Write down the base and its template."""
-    from transformers import AutoTokenizer
-
-    from toolkit.models import fingerprint, load_base, locate_base
+def _lock_base(config: BotConfig, lock: Lock, on_progress: Progress | None) -> None:
+    """Write down the base and its template; only its tokenizer is loaded."""
+    from toolkit.models import fingerprint, load_tokenizer, locate_base
     from toolkit.prompts import template_hash
 
     path = locate_base(config.base.model, on_progress=on_progress)
-    if Path(path).is_dir():
-        print_: str = fingerprint(path)
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token
-    else:
-        loaded = loaded or load_base(config.base.model, revision=config.base.revision, on_progress=on_progress)
-        print_, tokenizer = loaded.fingerprint, loaded.tokenizer
-    lock.base = {"name": config.base.model, "fingerprint": print_}
-    lock.template = template_hash(tokenizer)
+    lock.template = template_hash(load_tokenizer(config.base.model, path, config.base.revision))
+    lock.base = {"name": config.base.model, "fingerprint": fingerprint(path, config.base.revision)}
 
 
 def _evaluate(

@@ -39,19 +39,20 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line; a :class:`HousevoiceError` becomes one message and exit code 2."""
-    from toolkit.errors import HousevoiceError
+    from toolkit.errors import HousevoiceError, Interrupted
 
     _be_quiet()
     try:
         app()
     except HousevoiceError as error:
-        _say(f"Error: {error.message}")
+        _say(error.message if isinstance(error, Interrupted) else f"Error: {error.message}")
         if error.hint:
             _say(error.hint)
-        sys.exit(USER_ERROR)
-    except KeyboardInterrupt:
-        _say("Stopped. What was finished is kept; run the same command again to go on.")
-        sys.exit(INTERRUPTED)
+        sys.exit(INTERRUPTED if isinstance(error, Interrupted) else USER_ERROR)
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:  # what Typer makes of Ctrl-C
+            _say("Stopped. What was finished is kept; run the same command again to go on.")
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

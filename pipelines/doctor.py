@@ -70,13 +70,9 @@ def _inputs(config: BotConfig) -> Iterator[Check]:
         knowledge = config.knowledge
 
         def documents() -> str:
-            from toolkit.documents import find_files
-            from toolkit.errors import DataError
+            from pipelines.ingest import find_documents
 
-            found = find_files([knowledge.documents]) if knowledge.documents.exists() else []
-            if not found:
-                raise DataError(f"{knowledge.documents} holds no documents.", "Put some there.")
-            return f"{len(found)} files"
+            return f"{len(find_documents(knowledge))} files"
 
         yield _attempt("documents", documents)
     if config.evaluation.questions:

@@ -6,10 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toolkit.config import KnowledgeSettings
 from toolkit.errors import DataError
 from toolkit.store import Knowledge
+
+if TYPE_CHECKING:
+    from toolkit.documents import FoundFile
 
 Progress = Callable[[str, int, int], None]
 
@@ -41,6 +45,22 @@ class IngestReport:
     seconds: float = 0.0
 
 
+def find_documents(settings: KnowledgeSettings) -> list[FoundFile]:
+    """Return the files that the ``knowledge`` section names.
+
+    Raises:
+        DataError: There is none.
+    """
+    from toolkit.documents import find_files
+
+    if not settings.documents.exists() and not any(letter in str(settings.documents) for letter in "*?["):
+        raise DataError(f"{settings.documents} does not exist.", "Put documents there, or change knowledge.documents.")
+    files = find_files([settings.documents])
+    if not files:
+        raise DataError(f"{settings.documents} holds no documents.", "Put some there, or change knowledge.documents.")
+    return files
+
+
 def ingest(settings: KnowledgeSettings, folder: Path, *, on_progress: Progress | None = None) -> IngestReport:
     """Bring the knowledge in ``folder`` in step with the documents.
 
@@ -57,16 +77,12 @@ def ingest(settings: KnowledgeSettings, folder: Path, *, on_progress: Progress |
         StoreLocked: Another process is writing to it.
     """
     from toolkit.chunking import chunk_documents
-    from toolkit.documents import PARSER_VERSION, ParseLimits, find_files, parse_files
+    from toolkit.documents import PARSER_VERSION, ParseLimits, parse_files
     from toolkit.embedding import load_embedder
     from toolkit.store.prepare import SourceUpdate
 
     started = time.perf_counter()
-    if not settings.documents.exists() and not any(letter in str(settings.documents) for letter in "*?["):
-        raise DataError(f"{settings.documents} does not exist.", "Put documents there, or change knowledge.documents.")
-    files = find_files([settings.documents])
-    if not files:
-        raise DataError(f"{settings.documents} holds no documents.", "Put some there, or change knowledge.documents.")
+    files = find_documents(settings)
     report = IngestReport()
     embedder = load_embedder(settings.embedder)
     limits = ParseLimits(seconds=settings.parse_seconds, memory_bytes=settings.parse_megabytes << 20)

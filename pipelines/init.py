@@ -44,7 +44,7 @@ def _bot_name(folder: Path) -> str:
     import re
 
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-._")
-    return name or "mybot"
+    return name[:64] or "mybot"
 
 
 def commented_config(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.bundle import BotFolder
 from toolkit.config import BotConfig, VoiceSettings
-from toolkit.errors import HousevoiceError
+from toolkit.errors import Interrupted
 from toolkit.seam import SeamRow
 from toolkit.style import Example, read_examples, split_examples
 
@@ -77,6 +77,7 @@ def tune(
         ModelError: The base cannot be loaded.
         DataError: No row fits ``voice.max_length``.
         StoreFull: The disk is full.
+        Interrupted: Ctrl-C; the same call goes on from the last checkpoint.
     """
     from toolkit.models import fingerprint, load_base, locate_base, release_memory
     from toolkit.training import train_adapter
@@ -84,10 +85,9 @@ def tune(
     assert config.voice is not None
     report_file = folder.adapter / "tune.json"
     path = locate_base(config.base.model, on_progress=on_progress)
-    if path != config.base.model or folder.has_adapter():
-        digest = tune_digest(rows, config, fingerprint(path))
-        if digest == known_digest and folder.has_adapter() and report_file.is_file():
-            return TuneResult(False, json.loads(report_file.read_text(encoding="utf-8"))), digest
+    digest = tune_digest(rows, config, fingerprint(path, config.base.revision))
+    if digest == known_digest and folder.has_adapter() and report_file.is_file():
+        return TuneResult(False, json.loads(report_file.read_text(encoding="utf-8"))), digest
     loaded = load_base(
         config.base.model,
         revision=config.base.revision,
@@ -112,10 +112,6 @@ def tune(
     del loaded
     release_memory()
     return TuneResult(True, report), digest
-
-
-class Interrupted(HousevoiceError):
-    """Ctrl-C in the middle of work that can be gone on with."""
 
 
 def needs_rewriting(examples: Sequence[Example], config: BotConfig) -> bool:

@@ -87,10 +87,17 @@ class Lock:
 
 
 def read_lock(folder: BotFolder) -> Lock:
-    """Read the lock; an empty one where there is none yet."""
+    """Read the lock; an empty one where there is none yet.
+
+    Raises:
+        DataError: It is damaged.
+    """
     if not folder.lock.is_file():
         return Lock()
-    return Lock(**json.loads(folder.lock.read_text(encoding="utf-8")))
+    try:
+        return Lock(**json.loads(folder.lock.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{folder.lock} is damaged: {error}", "Remove it and build the bot again.") from error
 
 
 def write_lock(folder: BotFolder, lock: Lock) -> None:

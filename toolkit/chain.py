@@ -167,7 +167,7 @@ class Chain:
         follow-up, something of the exchange before, and no other word; otherwise the subject of the question before
         is put where the follow-up points to it.
         """
-        if not history or self.settings.rewrite == "never" or self._chats(question) or not leans_back(question):
+        if not history or self.settings.rewrite == "never" or self.is_small_talk(question) or not leans_back(question):
             return question
         last = history[-1]
         reply = self.model.invoke(
@@ -200,7 +200,7 @@ class Chain:
         started = time.perf_counter()
         recent = list(history)[-self.settings.history_turns :] if self.settings.history_turns else []
         use = knowledge and self.knowledge is not None
-        if not use or self._chats(question):
+        if not use or self.is_small_talk(question):
             messages = answer_messages(self.settings.system, question, history=recent)
             return Prepared(question, question, [], [], messages, False, None, started, 0.0)
         rewritten = self.rewrite(question, recent)
@@ -303,7 +303,7 @@ class Chain:
         probability = self.gate.probability(gate_features(question, evidence, self.picker))
         return probability, probability < self.gate.threshold
 
-    def _chats(self, question: str) -> bool:
+    def is_small_talk(self, question: str) -> bool:
         """Tell small talk, which needs no passages, from a question."""
         if self.picker is None or len(question.split()) > _SMALL_TALK_WORDS:
             return False

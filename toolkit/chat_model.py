@@ -67,6 +67,9 @@ class HouseChatModel(BaseChatModel):
             if ends:
                 pieces.close()  # stops the model
                 break
+        if not sent:
+            # LangChain takes a stream without a single piece for a failure; an empty reply is an empty piece.
+            yield ChatGenerationChunk(message=AIMessageChunk(content=""))
 
     def batch(
         self,

@@ -118,7 +118,7 @@ class Chatbot:
             check_lock(
                 read_lock(place), fingerprint=loaded.fingerprint, template=template_hash(loaded.tokenizer)
             )
-            model = HouseChatModel(engine=TextEngine(loaded, place.adapter if place.has_adapter() else None))
+            model = HouseChatModel(engine=TextEngine(loaded, place.adapter if _speaks(place, config) else None))
         return cls.assemble(place, config, model, knowledge)
 
     @classmethod
@@ -139,7 +139,7 @@ class Chatbot:
             gate=parts.gate,
             voice=parts.voice,
         )
-        return cls(place.root, config, chain, knowledge, has_voice=place.has_adapter())
+        return cls(place.root, config, chain, knowledge, has_voice=_speaks(place, config))
 
     @property
     def retriever(self) -> BaseRetriever:
@@ -212,6 +212,11 @@ class Chatbot:
         if self.knowledge is None:
             raise DataError(f"The bot in {self.folder} has no documents.", "Add a 'knowledge' section and build it.")
         return self.knowledge
+
+
+def _speaks(place: BotFolder, config: BotConfig) -> bool:
+    """Tell whether a bot has a voice; one that was taken out of its settings keeps its adapter unused."""
+    return config.voice is not None and place.has_adapter()
 
 
 def open_knowledge(place: BotFolder, config: BotConfig) -> Knowledge | None:

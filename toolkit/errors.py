@@ -57,5 +57,9 @@ class StoreFull(HousevoiceError):
     """The disk has no room for what is being written; what was there before is kept."""
 
 
+class Interrupted(HousevoiceError):
+    """Ctrl-C in the middle of work that can be gone on with; the hint says how."""
+
+
 class MissingExtra(HousevoiceError):
     """A library that this step needs is not installed."""

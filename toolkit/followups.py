@@ -12,7 +12,7 @@ _POINTS_BACK = re.compile(
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(r"^\W*(?:and|but|or|so|then|also|what about|how about|why|why not|how so|else)\b", re.IGNORECASE)
-_NAME = re.compile(r"(?<!^)\b[A-Z][\w-]*(?:\s+[A-Z\d][\w-]*)*")
+_NAME = re.compile(r"(?<!^)\b(?!I\b)[A-Z][\w-]*(?:\s+[A-Z\d][\w-]*)*")
 _FEWEST_WORDS_ALONE = 3
 _LONGEST_SUBJECT_WORDS = 4
 
@@ -26,7 +26,7 @@ def leans_back(question: str) -> bool:
 
 def subject_of(question: str) -> str:
     """Return what a question is about: the names in it, or else its last content words."""
-    names = [match.group() for match in _NAME.finditer(question) if match.group() != "I"]
+    names = [match.group() for match in _NAME.finditer(question)]
     if names:
         return " ".join(names)
     words = [word for word in re.findall(r"[\w'-]+", question) if stems(word)]

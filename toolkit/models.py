@@ -8,7 +8,8 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,15 +178,16 @@ def _convert_gguf(gguf: Path, target: Path) -> None:
 
     work = Path(tempfile.mkdtemp(prefix=".convert-", dir=target.parent))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        model = AutoModelForCausalLM.from_pretrained(
-            gguf.parent,
-            gguf_file=gguf.name,
-            quantization_config=GgufConfig(dequantize=True),
-            dtype=torch.bfloat16,
-        )
-        model.save_pretrained(work)
-        tokenizer.save_pretrained(work)
+        with _no_bars():
+            tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+            model = AutoModelForCausalLM.from_pretrained(
+                gguf.parent,
+                gguf_file=gguf.name,
+                quantization_config=GgufConfig(dequantize=True),
+                dtype=torch.bfloat16,
+            )
+            model.save_pretrained(work)
+            tokenizer.save_pretrained(work)
         work.rename(target)
     except OSError as error:
         raise ModelError(f"The bundled model could not be written to {target.parent}: {error}.") from error
@@ -193,23 +195,37 @@ def _convert_gguf(gguf: Path, target: Path) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def fingerprint(path: str, model: PreTrainedModel | None = None) -> str:
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Keep transformers' own progress bars off the screen: they would write over ours."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def fingerprint(path: str, revision: str | None = None) -> str:
     """Name the weights of a base model by their content.
 
     A folder is named by its configuration, the header of each safetensors file and 64 blocks of 64 KiB spread
     evenly over each, so that another base of the same shape gets another name while 14 GB are not read through.
-    A hub id is named by the commit that transformers resolved.
+    A hub id is named by the commit in the hub's own cache.
 
     Args:
         path: The folder or hub id.
-        model: The loaded model; needed for a hub id.
+        revision: Branch, tag or commit of a hub id.
 
     Returns:
-        16 hexadecimal digits, or ``hub:<id>@<commit>``.
+        16 hexadecimal digits, or ``hub:<id>@<commit>``; the commit is ``None`` for an id that was not fetched yet.
     """
     folder = Path(path)
     if not folder.is_dir():
-        return f"hub:{path}@{getattr(getattr(model, 'config', None), '_commit_hash', None)}"
+        return f"hub:{path}@{_cached_commit(path, revision)}"
     digest = hashlib.sha256()
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     for key in ("architectures", "hidden_size", "num_hidden_layers", "vocab_size"):
@@ -222,6 +238,15 @@ def fingerprint(path: str, model: PreTrainedModel | None = None) -> str:
                 handle.seek(max(0, (size - block) * index // (count - 1)))
                 digest.update(handle.read(block))
     return digest.hexdigest()[:16]
+
+
+def _cached_commit(name: str, revision: str | None) -> str | None:
+    """Return the commit of a hub id that lies in the local cache, or None where it is not there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, "config.json", revision=revision)
+    # A cached file lies in .../snapshots/<commit>/config.json.
+    return Path(found).parent.name if isinstance(found, str) else None
 
 
 def four_bit_config(compute_dtype: torch.dtype) -> Any:
@@ -260,8 +285,8 @@ def load_base(
         MissingExtra: A package that it needs is not installed.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging as transformers_logging
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
 
     path = locate_base(name, on_progress=on_progress)
     where = choose_device(device)
@@ -271,28 +296,46 @@ def load_base(
     settings: dict[str, Any] = {"quantization_config": four_bit_config(torch_dtype)} if bits.value == "nf4" else {}
     if bits.value == "nf4" and importlib.util.find_spec("bitsandbytes") is None:
         raise MissingExtra("nf4 needs bitsandbytes.", "pip install bitsandbytes, or set voice.quantization to none.")
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
+    tokenizer = load_tokenizer(name, path, revision)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            path,
-            revision=revision,
-            dtype=torch_dtype,
-            device_map={"": where.value},
-            use_safetensors=True,
-            trust_remote_code=False,
-            **settings,
+        with _no_bars():
+            model = AutoModelForCausalLM.from_pretrained(
+                path,
+                revision=revision,
+                dtype=torch_dtype,
+                device_map={"": where.value},
+                use_safetensors=True,
+                trust_remote_code=False,
+                **settings,
+            )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _cannot_load(name, path, error) from error
+    model.eval()
+    return LoadedModel(model, tokenizer, name, path, fingerprint(path, revision), where, number, bits)
+
+
+def load_tokenizer(name: str, path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a base model, with a pad token.
+
+    Args:
+        name: What the user calls the base.
+        path: What :func:`locate_base` made of the name.
+        revision: Branch, tag or commit of a hub id.
+
+    Raises:
+        ModelError: It cannot be found, reached or opened.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            path, revision=revision, trust_remote_code=False
         )
     except (OSError, ValueError) as error:
         raise _cannot_load(name, path, error) from error
-    finally:
-        if bars:
-            transformers_logging.enable_progress_bar()
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model.eval()
-    return LoadedModel(model, tokenizer, name, path, fingerprint(path, model), where, number, bits)
+    return tokenizer
 
 
 def _cannot_load(name: str, path: str, error: Exception) -> ModelError:

@@ -138,6 +138,8 @@ def evidence_without_answer(row: SeamRow, chain: Chain) -> list[Evidence]:
 
 def _row(example: Example, chain: Chain) -> SeamRow:
     """Decide what an example reply rests on and lay out what the model is shown."""
+    if chain.is_small_talk(example.question):
+        return SeamRow(example, "alone", example.question, (), _alone(example, chain))
     question = chain.rewrite(example.question, example.history) if chain.knowledge else example.question
     passages, evidence = chain.evidence_for(question)
     found = tuple(passages)

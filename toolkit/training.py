@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 
 _COMPLETE = "complete.json"
+_HARDLY_ANY_BYTES = 256 << 10  # a save that failed with less room than this failed for want of room
 _CHECKPOINTS_A_RUN = 4
 
 
@@ -128,17 +131,10 @@ def train_adapter(
     tuned: Any = trainer.model
     trainable = sum(weights.numel() for weights in tuned.parameters() if weights.requires_grad)
     started = time.perf_counter()
-    try:
+    with _full_disk_named(work, output):
         trainer.train(resume_from_checkpoint=last_complete_checkpoint(work))
         seconds = time.perf_counter() - started
         _save(tuned, loaded, output)
-    except OSError as error:
-        import errno
-
-        if error.errno == errno.ENOSPC:
-            where = error.filename or output
-            raise StoreFull(f"The disk is full: {where}.", "Free some room and run again.") from error
-        raise
     losses = [(int(entry["step"]), entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     steps = trainer.state.global_step
     trainer.accelerator.free_memory()  # it keeps the model and the optimizer alive otherwise
@@ -159,6 +155,34 @@ def train_adapter(
             "quantization": str(loaded.quantization),
         },
     )
+
+
+@contextmanager
+def _full_disk_named(*places: Path) -> Iterator[None]:
+    """Turn what the savers of torch and safetensors raise on a full disk into one error.
+
+    Neither keeps the error number, and torch not even the words: whether the disk is full is looked up.
+
+    Raises:
+        StoreFull: One of the places has no room left.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        full = [place for place in places if shutil.disk_usage(_there(place)).free < _HARDLY_ANY_BYTES]
+        if not full and getattr(error, "errno", None) != errno.ENOSPC:
+            raise
+        where = full[0] if full else places[-1]
+        raise StoreFull(f"The disk is full: {where}.", "Free some room and run again.") from error
+
+
+def _there(path: Path) -> Path:
+    """Return the nearest folder at or above a path that exists."""
+    while not path.exists():
+        path = path.parent
+    return path
 
 
 def keep_training_kernels(model: PreTrainedModel) -> None:

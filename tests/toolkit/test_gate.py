@@ -10,10 +10,13 @@ import pytest
 
 from tests.conftest import evidence
 from toolkit.errors import DataError
+from toolkit.evidence import EvidencePicker
 from toolkit.gate import FEATURES, FOREIGN_QUESTIONS, Gate, fit_gate, gate_features
+from toolkit.testing import HashEmbedder
 from toolkit.words import Lexicon
 
 LEXICON = Lexicon.of(["The lamp burns for 38 hours.", "The kite flies high.", "The lamp weighs two kilograms."])
+PICKER = EvidencePicker(HashEmbedder(256), LEXICON)
 
 
 def draws(count: int, centre: float, seed: int) -> np.ndarray:
@@ -26,21 +29,21 @@ def fitted() -> Gate:
 
 
 def test_features_are_named_and_finite() -> None:
-    found = gate_features("How long does the lamp burn?", [evidence("The lamp burns for 38 hours.")], LEXICON)
+    found = gate_features("How long does the lamp burn?", [evidence("The lamp burns for 38 hours.")], PICKER)
     assert found.shape == (len(FEATURES),)
     assert np.isfinite(found).all()
 
 
 def test_no_evidence_looks_like_no_answer() -> None:
-    nothing = gate_features("How long?", [], LEXICON)
+    nothing = gate_features("How long?", [], PICKER)
     assert nothing.shape == (len(FEATURES),)
     assert nothing[:4].tolist() == [0, 0, 0, 0]
 
 
 def test_missing_words_and_numbers_show() -> None:
     told = evidence("The lamp burns for 38 hours.")
-    known = dict(zip(FEATURES, gate_features("Does the lamp burn 38 hours?", [told], LEXICON), strict=True))
-    strange = dict(zip(FEATURES, gate_features("Does the dragon burn 99 hours?", [told], LEXICON), strict=True))
+    known = dict(zip(FEATURES, gate_features("Does the lamp burn 38 hours?", [told], PICKER), strict=True))
+    strange = dict(zip(FEATURES, gate_features("Does the dragon burn 99 hours?", [told], PICKER), strict=True))
     assert known["a number of the question is missing"] == 0
     assert strange["a number of the question is missing"] == 1
     assert known["words of the question in all the evidence"] > strange["words of the question in all the evidence"]
