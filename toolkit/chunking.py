@@ -156,8 +156,10 @@ class _Counter:
 
 
 def _spans(pattern: str, text: str, atom: _Atom, *, rank: int) -> list[_Atom]:
-    matches = re.compile(pattern).finditer(text, atom.start, atom.end)
-    found = [_Atom(match.start(), match.end(), rank) for match in matches]
+    found = []
+    for match in re.compile(pattern).finditer(text, atom.start, atom.end):
+        after_blank = rank == 2 and text[max(0, match.start() - 2) : match.start()] == "\n\n"
+        found.append(_Atom(match.start(), match.end(), 3 if after_blank else rank))
     found = [span for span in found if text[span.start : span.end].strip()]
     return [replace(found[0], rank=atom.rank), *found[1:]] if found else [atom]
 

@@ -1,24 +1,32 @@
-"""Makes files that are meant to do harm, and reads a folder of them as an ingest would.
+"""Makes files that are meant to do harm, and reads each of them as an ingest would.
 
-``python tests/faults/hostile_files.py FOLDER [SECONDS] [TINY]`` fills an empty folder, reads it with one
-worker, and prints one JSON object: for each source its seconds, its error and the beginning of its text,
-and the largest resident size of a reader.
+``python -m tests.faults.hostile_files`` is the long form: it makes the files in a temporary folder and prints
+one line a file (what came of it, seconds, peak memory of the process that read it), at the default limits
+and with 10,000 tiny files among them; then it reads all of them in one run. The pytest form beside it takes
+the same way with a shorter limit and a smaller crowd.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import io
 import json
 import os
 import resource
-import sys
+import tempfile
 import time
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from toolkit.documents import ParseLimits, find_files, parse_files
+from toolkit.documents.worker import Worker
 
+SECRET = "the secret is kept elsewhere"
 GOOD_TEXT = "The warehouse opens at seven in the morning."
 _LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
 _ENTITIES = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "ha">{_LAUGHS}]>'
@@ -96,7 +104,7 @@ def _write_pdfs(folder: Path) -> None:
 
 def _docx(document: bytes) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.writestr(
             "[Content_Types].xml",
             '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
@@ -114,7 +122,7 @@ def _docx(document: bytes) -> bytes:
 
 
 def _write_archives(folder: Path) -> None:
-    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.writestr("huge.txt", b"a" * (400 << 20))
         archive.writestr("large.txt", b"word " * (30 << 20))
         archive.writestr("../../climber.md", f"# Climber\n\n{GOOD_TEXT}")
@@ -183,29 +191,121 @@ def _write_names(folder: Path, secret: Path) -> None:
     (folder / "inside.md").symlink_to(folder / "a-good.md")
 
 
-def read(folder: Path, limits: ParseLimits) -> dict[str, object]:
-    """Read a folder with one worker and return what each file cost and gave."""
-    report = {}
-    last = time.monotonic()
-    for parsed in parse_files(find_files([folder]), limits=limits, workers=1):
-        now = time.monotonic()
-        report[parsed.source] = {
-            "seconds": round(now - last, 2),
-            "error": parsed.error,
-            "warnings": parsed.warnings,
-            "text": " ".join(document.page_content for document in parsed.documents)[:2000],
-        }
-        last = now
-    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10
-    return {"files": report, "largest_bytes": largest}
+@dataclass
+class Outcome:
+    """What came of one file.
+
+    Args:
+        source: Its name, or that of the folder where a crowd is read together.
+        files: How many files.
+        read: How many of them were read.
+        seconds: From asking to the answer, the start of the process included.
+        peak_bytes: Largest resident size of the process that read it; 0 where none did.
+        error: The reason why it is not in, or None.
+        warnings: Parts of it that are not in.
+        text: The beginning of its text.
+    """
+
+    source: str
+    files: int
+    read: int
+    seconds: float
+    peak_bytes: int
+    error: str | None
+    warnings: list[str]
+    text: str
+
+    def line(self) -> str:
+        """Say it in one line."""
+        peak = f"{self.peak_bytes / (1 << 20):5.0f} MiB" if self.peak_bytes else "   no child"
+        short = [f"{warning[:60]}…" if len(warning) > 60 else warning for warning in self.warnings[:2]]
+        left_out = f"; left out: {'; '.join(short)}" if short else ""
+        count = f"{self.read} of {self.files} " if self.files > 1 else ""
+        what = f"refused: {self.error[:110]}" if self.error else f"{count}read{left_out}"
+        return f"{self.source:24.24} {self.seconds:6.2f} s {peak}  {what}"
+
+
+@contextmanager
+def _peaks() -> Iterator[list[int]]:
+    """Collect the largest resident size of each reader in bytes, asked of the system before it is stopped."""
+    found: list[int] = []
+    stop = Worker.stop
+
+    def recorded(worker: Worker) -> None:
+        if worker.pid is not None:
+            found.append(_peak_bytes(worker.pid))
+        stop(worker)
+
+    Worker.stop = recorded  # type: ignore[method-assign]
+    try:
+        yield found
+    finally:
+        Worker.stop = stop  # type: ignore[method-assign]
+
+
+def _peak_bytes(pid: int) -> int:
+    """Return the largest size that a process had; for one that has died, the largest of any child so far."""
+    with contextlib.suppress(OSError):
+        for row in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if row.startswith("VmHWM:"):
+                return int(row.split()[1]) << 10
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10
+
+
+def examine(folder: Path, limits: ParseLimits) -> Iterator[Outcome]:
+    """Read each file of a folder in a process of its own, and the crowd in it together.
+
+    Args:
+        folder: What :func:`fill` filled.
+        limits: What one file may cost.
+    """
+    found = find_files([folder])
+    crowd = [file for file in found if file.source.startswith("crowd/")]
+    for files in [*([file] for file in found if file not in crowd), crowd]:
+        begin = time.monotonic()
+        with _peaks() as peaks:
+            parsed = list(parse_files(files, limits=limits, workers=1 if len(files) == 1 else None))
+        errors = [one.error for one in parsed if one.error]
+        yield Outcome(
+            source=files[0].source if len(files) == 1 else "crowd/",
+            files=len(files),
+            read=sum(1 for one in parsed if one.documents),
+            seconds=round(time.monotonic() - begin, 2),
+            peak_bytes=max(peaks, default=0),
+            error=errors[0] if errors else None,
+            warnings=[warning for one in parsed for warning in one.warnings],
+            text=" ".join(document.page_content for document in parsed[-1].documents)[:2000],
+        )
+
+
+def main() -> None:
+    """Make the files, read them, and print a line a file."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=ParseLimits().seconds, help="time limit of a file")
+    parser.add_argument("--tiny", type=int, default=10_000, help="how many tiny files")
+    parser.add_argument("--json", type=Path, help="also write the outcomes to this file")
+    arguments = parser.parse_args()
+    limits = ParseLimits(seconds=arguments.seconds)
+    outcomes = []
+    with tempfile.TemporaryDirectory(prefix="hostile-") as place:
+        secret = Path(place, "secret.txt")
+        secret.write_text(SECRET)
+        folder = Path(place, "files")
+        folder.mkdir()
+        fill(folder, secret, arguments.tiny)
+        for outcome in examine(folder, limits):
+            print(outcome.line(), flush=True)
+            outcomes.append(outcome)
+        together = {one.source: one.error for one in parse_files(find_files([folder]), limits=limits)}
+    for outcome in outcomes:
+        together.setdefault(outcome.source, outcome.error)  # the crowd's
+    changed = [outcome.source for outcome in outcomes if bool(outcome.error) != bool(together[outcome.source])]
+    refused = sum(1 for error in together.values() if error)
+    print(f"in one run: {len(together) - 1} files, {refused} refused; otherwise than alone: {changed or 'none'}")
+    if arguments.json:
+        report = {"outcomes": [asdict(outcome) for outcome in outcomes], "changed": changed}
+        arguments.json.write_text(json.dumps(report))
 
 
 if __name__ == "__main__":
-    root = Path(sys.argv[1])
-    outside = root / "secret.txt"
-    outside.write_text("the secret is kept elsewhere")
-    inside = root / "hostile"
-    inside.mkdir()
-    fill(inside, outside, int(sys.argv[3]) if len(sys.argv) > 3 else 10_000)
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else ParseLimits().seconds
-    print(json.dumps(read(inside, ParseLimits(seconds=seconds))))
+    main()

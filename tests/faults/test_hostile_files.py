@@ -1,4 +1,4 @@
-"""Hostile files cost at most their limits, and only themselves."""
+"""Hostile files cost at most their limits, and only themselves: the short form of ``hostile_files.py``."""
 
 from __future__ import annotations
 
@@ -11,33 +11,26 @@ from typing import Any
 
 import pytest
 
-from tests.faults.hostile_files import GOOD_TEXT
+from tests.faults.hostile_files import GOOD_TEXT, SECRET
 
 pytestmark = [
     pytest.mark.faults,
-    pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the files are made with what POSIX systems have"),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peaks are asked of Linux, pipes of POSIX"),
 ]
 
-SECONDS = 15.0
-TINY = int(os.environ.get("HOUSEVOICE_TINY_FILES", "10000"))
+SECONDS = 4.0
+TINY = int(os.environ.get("HOUSEVOICE_TINY_FILES", "1000"))
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Read the hostile folder in a process of its own, whose children's memory is then known."""
-    folder = tmp_path_factory.mktemp("faults")
-    command = [
-        sys.executable,
-        str(ROOT / "tests/faults/hostile_files.py"),
-        str(folder),
-        str(SECONDS),
-        str(TINY),
-    ]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
-    result: dict[str, Any] = json.loads(done.stdout)
+    """Read the hostile files in a process of its own, which has no other children."""
+    path = tmp_path_factory.mktemp("faults") / "report.json"
+    command = [sys.executable, "-m", "tests.faults.hostile_files", "--json", str(path)]
+    subprocess.run([*command, "--seconds", str(SECONDS), "--tiny", str(TINY)], check=True, cwd=ROOT)
+    result: dict[str, Any] = json.loads(path.read_text())
+    result["files"] = {outcome["source"]: outcome for outcome in result["outcomes"]}
     return result
 
 
@@ -59,7 +52,9 @@ GOOD = [
 ]
 REASONS = {
     "bomb.docx": "unpack to",
+    "many-paragraphs.docx": "1024 MiB of memory",
     "flate-bomb.pdf": "1024 MiB",
+    "emphasis.md": "stopped",
     "cyclic.pdf": "no text",
     "cyclic-form.pdf": "no text",
     "cut-off.pdf": "damaged",
@@ -71,6 +66,8 @@ REASONS = {
     "line.json": "64 MiB",
     "deep.json": "damaged JSON",
     "deep.html": "nesting",
+    "deep.rst": "nesting",
+    "deep.rtf": "no text",
     "zeros.txt": "empty",
     "noise.md": "binary",
     "pipe.txt": "pipe",
@@ -78,6 +75,7 @@ REASONS = {
     "circle.md": "circle",
     "escape.txt": "leads out",
 }
+READ_SOMEHOW = {"deep.eml", "deep.md", "include.rst", "laughs.html", "wide.csv", "crowd/"}
 
 
 @pytest.mark.parametrize("source", GOOD)
@@ -91,17 +89,29 @@ def test_each_file_that_cannot_be_read_is_named_with_its_reason(report: dict[str
     assert REASONS[source] in report["files"][source]["error"]
 
 
+def test_every_hostile_file_is_looked_at_here(report: dict[str, Any]) -> None:
+    assert set(report["files"]) == {*GOOD, *REASONS, *READ_SOMEHOW}
+
+
 def test_no_file_takes_longer_than_its_limit(report: dict[str, Any]) -> None:
-    slowest = max(entry["seconds"] for entry in report["files"].values())
-    assert slowest <= SECONDS + 2
+    slowest = max(entry["seconds"] for entry in report["files"].values() if entry["files"] == 1)
+    assert 0 < slowest <= SECONDS + 2
 
 
 def test_no_reader_grows_over_a_gibibyte(report: dict[str, Any]) -> None:
-    assert 0 < report["largest_bytes"] <= 1 << 30
+    peaks = {name: entry["peak_bytes"] for name, entry in report["files"].items()}
+    assert max(peaks.values()) <= 1 << 30
+    # The measure itself is sound: readers weigh something, and a bomb much more than a note.
+    assert peaks["flate-bomb.pdf"] > 300 << 20 > peaks["a-good.md"] > 1 << 20
+    assert not any(peaks[name] for name in ("pipe.txt", "loop", "circle.md", "escape.txt"))
+
+
+def test_read_in_one_run_each_file_comes_out_as_it_does_alone(report: dict[str, Any]) -> None:
+    assert report["changed"] == []
 
 
 def test_a_file_outside_of_the_folder_is_drawn_in_by_nothing(report: dict[str, Any]) -> None:
-    assert not [name for name, entry in report["files"].items() if "secret is kept" in entry["text"]]
+    assert not [name for name, entry in report["files"].items() if SECRET in entry["text"]]
 
 
 def test_bad_members_of_an_archive_are_named_and_names_lead_nowhere(report: dict[str, Any]) -> None:
@@ -112,6 +122,5 @@ def test_bad_members_of_an_archive_are_named_and_names_lead_nowhere(report: dict
 
 
 def test_a_crowd_of_tiny_files_is_all_in(report: dict[str, Any]) -> None:
-    crowd = [entry for name, entry in report["files"].items() if name.startswith("crowd/")]
-    assert len(crowd) == TINY
-    assert all(entry["error"] is None for entry in crowd)
+    crowd = report["files"]["crowd/"]
+    assert (crowd["files"], crowd["read"], crowd["error"]) == (TINY, TINY, None)

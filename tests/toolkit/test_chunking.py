@@ -88,6 +88,15 @@ def test_paragraphs_code_and_rows_stay_whole_where_they_fit() -> None:
         assert all(re.fullmatch(r"Item: .* Ask first\.", line) for line in chunk.page_content.split("\n"))
 
 
+def test_code_that_does_not_fit_is_cut_between_its_parts() -> None:
+    bodies = ["\n".join(f"    step_{part}_{line} = run({line})" for line in range(4)) for part in range(6)]
+    code = "\n\n".join(f"def part_{part}():\n{body}" for part, body in enumerate(bodies))
+    found = texts(chunks(f"# A\n\n```python\n{code}\n```\n", max_tokens=120))
+    assert len(found) > 1
+    assert all(text.startswith(("```python\ndef ", "def ")) for text in found)
+    assert "".join("".join(found).split()) == "".join(f"```python{code}```".split())
+
+
 def test_what_ends_with_a_colon_stays_with_what_it_announces() -> None:
     filler = " ".join(["Some words of no weight stand here."] * 4)
     found = texts(

@@ -7,6 +7,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import docx
 import pptx
@@ -14,7 +15,7 @@ import pytest
 import xlsxwriter
 from docx.shared import Pt
 
-from tests.faults.hostile_files import pdf
+from toolkit.documents.dates import iso_day
 from toolkit.documents.model import Extract, Unreadable
 from toolkit.documents.readers import read_bytes
 
@@ -28,90 +29,6 @@ ODF = (
 
 def parts(extract: Extract) -> Iterator[tuple[str, str]]:
     return ((" > ".join(section.heading), section.text) for section in extract.sections)
-
-
-def make_pdf(*pages: list[tuple[int, int, int, str]], extra: str = "") -> bytes:
-    """Make a PDF; each page is a list of ``(size, x, y, text)``."""
-    objects = {1: b"<< /Type /Catalog /Pages 2 0 R %s >>" % extra.encode()}
-    kids = []
-    for index, page in enumerate(pages):
-        number = 10 + 2 * index
-        kids.append(f"{number} 0 R")
-        objects[number] = (
-            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents %d 0 R "
-            b"/Resources << /Font << /F << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>"
-            % (number + 1)
-        )
-        shows = "".join(f"BT /F {size} Tf {x} {y} Td ({text}) Tj ET\n" for size, x, y, text in page).encode()
-        objects[number + 1] = b"<< /Length %d >>\nstream\n%s\nendstream" % (len(shows), shows)
-    objects[2] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(kids)} >>".encode()
-    return pdf(dict(sorted(objects.items())))
-
-
-def test_a_pdf_gives_pages_headings_paragraphs_and_rows() -> None:
-    long = "This line of the paragraph is long and reaches to the right edge of"
-    first = [
-        (20, 50, 750, "Annual Report"),
-        (10, 50, 700, long),
-        (10, 50, 688, "the page where it goes on."),
-        (10, 50, 650, "Tea"),
-        (10, 250, 650, "4.20"),
-        (10, 50, 638, "Milk"),
-        (10, 250, 638, "1.10"),
-        *[(10, x, 600, text) for x, text in ((50, "Item"), (250, "Price"), (450, "Stock"))],
-        *[(10, x, 588, text) for x, text in ((50, "Tea"), (250, "4.20"), (450, "7"))],
-    ]
-    extract = read_bytes(make_pdf(first, [(10, 50, 700, "Second page.")]), "a.pdf")
-    assert [section.page for section in extract.sections] == [1, 2]
-    assert list(parts(extract)) == [
-        (
-            "Annual Report",
-            f"{long} the page where it goes on.\n\nTea | 4.20\nMilk | 1.10\n\n"
-            "Item | Price | Stock\nTea | 4.20 | 7",
-        ),
-        ("Annual Report", "Second page."),
-    ]
-
-
-def test_running_heads_and_page_numbers_are_left_out() -> None:
-    pages = [
-        [
-            (10, 50, 780, "ACME Handbook"),
-            *[(10, 50, 700 - 30 * n, f"Rule {7 * page + n} says so.") for n in range(4)],
-            (10, 300, 20, f"Page {page} of 5"),
-        ]
-        for page in range(1, 6)
-    ]
-    extract = read_bytes(make_pdf(*pages), "a.pdf")
-    text = " ".join(section.text for section in extract.sections)
-    assert "ACME" not in text and "of 5" not in text and text.count("says so.") == 20
-
-
-def test_an_encrypted_pdf_a_picture_and_a_broken_one_are_named_as_such() -> None:
-    whole = make_pdf([(10, 50, 700, "Secret")])
-    encrypt = b"/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O (%s) /U (%s) >> /ID [(a) (b)] >>" % (
-        b"o" * 32,
-        b"u" * 32,
-    )
-    locked = whole.replace(b"/Size", encrypt[:-2] + b"/Size")
-    with pytest.raises(Unreadable, match="encrypted with a password"):
-        read_bytes(locked, "a.pdf")
-    colour = b"/Width 1 /Height 1 /ColorSpace /DeviceGray /BitsPerComponent 8"
-    image = b"<< /Type /XObject /Subtype /Image %s /Length 1 >>" % colour
-    page = b"/Resources << /XObject << /I 5 0 R >> >> /MediaBox [0 0 9 9] /Contents 4 0 R"
-    scanned = pdf(
-        {
-            1: b"<< /Type /Catalog /Pages 2 0 R >>",
-            2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-            3: b"<< /Type /Page /Parent 2 0 R %s >>" % page,
-            4: b"<< /Length 16 >>\nstream\n9 0 0 9 0 0 cm /I Do\nendstream",
-            5: image + b"\nstream\n\x00\nendstream",
-        }
-    )
-    with pytest.raises(Unreadable, match="scanned"):
-        read_bytes(scanned, "a.pdf")
-    with pytest.raises(Unreadable, match="damaged"):
-        read_bytes(b"%PDF-1.7 nothing", "a.pdf")
 
 
 def test_a_word_document_keeps_headings_lists_tables_and_footers() -> None:
@@ -238,3 +155,101 @@ def test_a_file_without_text_is_refused(tmp_path: Path) -> None:
         book.add_worksheet("Empty")
     with pytest.raises(Unreadable, match="no text"):
         read_bytes(out.getvalue(), "a.xlsx")
+
+
+def _saved(document: Any) -> bytes:
+    out = io.BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
+_W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+
+
+def _word(xml: str) -> Any:
+    return docx.oxml.parse_xml(xml.replace(">", f" {_W}>", 1))
+
+
+def test_a_word_document_gives_what_content_controls_and_margins_hold() -> None:
+    document = docx.Document()
+    body = document.element.body
+    control = "<w:sdt><w:sdtPr><w:alias w:val='x'/></w:sdtPr><w:sdtContent>{}</w:sdtContent></w:sdt>"
+    body.insert(0, _word(control.format("<w:p><w:r><w:t>In a control.</w:t></w:r></w:p>")))
+    cell = "<w:tc><w:tcPr/><w:p><w:r><w:t>{}</w:t></w:r></w:p></w:tc>"
+    row = "<w:tr>" + cell + control.format(cell) + "</w:tr>"
+    rows = row.format("Item", "Price") + control.format(row.format("Tea", "4"))
+    body.insert(1, _word(f"<w:tbl><w:tblPr/><w:tblGrid/>{rows}</w:tbl>"))
+    header = document.sections[0].header
+    header.add_table(1, 1, Pt(100)).cell(0, 0).text = "Number 7"
+    assert list(parts(read_bytes(_saved(document), "a.docx"))) == [
+        ("", "In a control.\n\nItem: Tea; Price: 4"),
+        ("", "Number 7"),
+    ]
+
+
+def test_headings_of_own_styles_and_of_bold_lines_alone() -> None:
+    document = docx.Document()
+    own = document.styles.add_style("Kapitel", 1)
+    own.base_style = document.styles["Heading 2"]
+    document.add_heading("Guide", 1)
+    document.add_paragraph("Setup", style="Kapitel")
+    document.add_paragraph("Plug it in.")
+    document.add_paragraph().add_run("Bold is loud here").bold = True
+    assert list(parts(read_bytes(_saved(document), "a.docx"))) == [
+        ("Guide > Setup", "Plug it in.\n\nBold is loud here")
+    ]
+    plain = docx.Document()
+    for title in ("RULES", "Opening hours"):
+        plain.add_paragraph().add_run(title).bold = True
+        for number in range(5):
+            plain.add_paragraph(f"Rule {number} of the house.")
+    headings = [heading for heading, _ in parts(read_bytes(_saved(plain), "a.docx"))]
+    assert headings == ["RULES", "RULES > Opening hours"]
+
+
+def test_footnotes_stand_where_they_are_called() -> None:
+    document = docx.Document()
+    paragraph = document.add_paragraph("Open daily")
+    paragraph._p.append(_word("<w:r><w:footnoteReference w:id='2'/></w:r>"))
+    paragraph.add_run(", except in May.")
+    data = _saved(document)
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            text = old.read(name)
+            if name == "[Content_Types].xml":
+                kind = "application/vnd.openxmlformats-officedocument.wordprocessingml.footnotes+xml"
+                part = f'<Override PartName="/word/footnotes.xml" ContentType="{kind}"/></Types>'
+                text = text.replace(b"</Types>", part.encode())
+            if name == "word/_rels/document.xml.rels":
+                kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes"
+                relation = f'<Relationship Id="rId99" Type="{kind}" Target="footnotes.xml"/></Relationships>'
+                text = text.replace(b"</Relationships>", relation.encode())
+            new.writestr(name, text)
+        note = "<w:footnote w:id='2'><w:p><w:r><w:t>Not on Sundays.</w:t></w:r></w:p></w:footnote>"
+        new.writestr("word/footnotes.xml", f"<w:footnotes {_W}>{note}</w:footnotes>")
+    assert list(parts(read_bytes(out.getvalue(), "a.docx"))) == [
+        ("", "Open daily (Not on Sundays.), except in May.")
+    ]
+
+
+def test_a_document_tells_its_own_date() -> None:
+    document = docx.Document()
+    document.add_paragraph("Text.")
+    document.core_properties.modified = datetime.datetime(2022, 3, 4)
+    assert read_bytes(_saved(document), "a.docx").date == "2022-03-04"
+    data = rb"{\rtf1\ansi{\info{\creatim\yr2018\mo1\dy2}{\revtim\yr2019\mo5\dy3}}Text.\par}"
+    assert read_bytes(data, "a.rtf").date == "2019-05-03"
+    page = b"<html><head><meta property='article:modified_time' content='2021-06-07T08:00:00Z'></head><p>Text"
+    assert read_bytes(page, "a.html").date == "2021-06-07"
+    meta = '<office:meta xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:date>2020-10-11T12:00:00</dc:date></office:meta>'
+    members = {
+        "mimetype": "application/vnd.oasis.opendocument.text",
+        "meta.xml": f"<office:document-meta {ODF}>{meta}</office:document-meta>",
+        "content.xml": f"<office:document-content {ODF}><office:body><text:p>Text</text:p></office:body>"
+        "</office:document-content>",
+    }
+    assert read_bytes(_zipped(members), "a.odt").date == "2020-10-11"
+    assert [iso_day(text) for text in ("D:20240131120000+01'00'", "2024-02-30", "1900-01-01", "soon", None)] == [
+        "2024-01-31", "", "", "", "",
+    ]  # fmt: skip

@@ -10,10 +10,12 @@ import sys
 import threading
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from toolkit.chunking import chunk_documents, embedding_text
 from toolkit.documents import FoundFile, ParsedFile, ParseLimits, find_files, parse_files
 from toolkit.documents.worker import Overrun, Worker
 
@@ -31,6 +33,7 @@ def _job(path: Path) -> dict[str, object]:
 def test_documents_carry_what_the_other_rooms_rely_on(tmp_path: Path) -> None:
     data = b"# Guide\n\n## Start\n\nPress the button.\n"
     (tmp_path / "guide.md").write_bytes(data)
+    os.utime(tmp_path / "guide.md", (1_700_000_000, 1_700_000_000))
     parsed = _read(tmp_path)["guide.md"]
     assert (parsed.type, parsed.error, parsed.unchanged) == ("md", None, False)
     (document,) = parsed.documents
@@ -42,7 +45,36 @@ def test_documents_carry_what_the_other_rooms_rely_on(tmp_path: Path) -> None:
         "title": "Guide",
         "sha256": hashlib.sha256(data).hexdigest(),
         "start": len("Guide\n\nStart\n\n"),
+        "date": "2023-11-14",
     }
+
+
+def test_the_date_is_the_documents_own_else_the_files_and_moves_no_chunk(tmp_path: Path) -> None:
+    (tmp_path / "own.md").write_text("---\ntitle: A\ndate: 2020-02-01\nlastmod: '2021-03-04T10:00:00Z'\n---\nText.")
+    (tmp_path / "none.md").write_text("Text.")
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("one.md", (2019, 5, 6, 0, 0, 0)), "One.")
+        archive.writestr(zipfile.ZipInfo("timeless.md"), "Two.")
+        archive.writestr("mail.eml", "From: a@b.c\nTo: d@e.f\nDate: Mon, 07 Aug 2017 23:30:00 -0500\nSubject: x\n\nHi.")
+    seen = []
+    for seconds in (1_600_000_000, 1_700_000_000):
+        for path in tmp_path.iterdir():
+            os.utime(path, (seconds, seconds))
+        found = _read(tmp_path)
+        dates = [document.metadata["date"] for parsed in found.values() for document in parsed.documents]
+        chunks = [
+            chunk
+            for parsed in found.values()
+            for chunk in chunk_documents(parsed.documents, count_tokens=_words, max_tokens=99)
+        ]
+        seen.append((dates, [(chunk.metadata["id"], embedding_text(chunk)) for chunk in chunks]))
+    assert seen[0][0] == ["2019-05-06", "2020-09-13", "2017-08-07", "2020-09-13", "2021-03-04"]
+    assert seen[1][0] == ["2019-05-06", "2023-11-14", "2017-08-07", "2023-11-14", "2021-03-04"]
+    assert seen[0][1] == seen[1][1]
+
+
+def _words(texts: Sequence[str]) -> list[int]:
+    return [len(text.split()) for text in texts]
 
 
 def test_a_bad_file_is_named_and_the_rest_goes_in(tmp_path: Path) -> None:

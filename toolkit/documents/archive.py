@@ -7,6 +7,7 @@ import stat
 import zipfile
 import zlib
 
+from toolkit.documents.dates import iso_day
 from toolkit.documents.finding import is_litter, printable
 from toolkit.documents.model import Unreadable
 from toolkit.documents.sniff import sniff
@@ -58,6 +59,11 @@ class Archive:
         if len(skipped) > _MOST_NAMED:
             skipped[_MOST_NAMED:] = [f"and {len(skipped) - _MOST_NAMED} more"]
         return found, skipped
+
+    def date(self, number: int) -> str:
+        """Return the day that the archive notes for a member; "" for the one that stands for none."""
+        year, month, day, *_ = self._zip.infolist()[number].date_time
+        return "" if year <= 1980 else iso_day(f"{year:04}-{month:02}-{day:02}")
 
     def read(self, number: int, most: int) -> bytes:
         """Return the bytes of one member.

@@ -18,6 +18,7 @@ import sys
 from typing import IO, Any
 
 from toolkit.documents.archive import Archive, is_archive
+from toolkit.documents.dates import day_of_time
 from toolkit.documents.model import MOST_TEXT, Extract, Unreadable
 
 _HEADER = struct.Struct(">I")
@@ -113,16 +114,17 @@ class _Reader:
         if (member := job.get("member")) is not None:
             if self._archive is None or self._archive.path != path:
                 self._archive = Archive(path)
-            return _packed(_read_bytes(self._archive.read(int(member), most // 4), job["name"]))
-        data = _load(path, most)
+            extract = _read_bytes(self._archive.read(int(member), most // 4), job["name"])
+            return _packed(extract, self._archive.date(int(member)))
+        data, date = _load(path, most)
         digest = hashlib.sha256(data).hexdigest()
         try:
             if is_archive(data, job["name"]):
                 del data  # it may be large, and the members are read from the file
                 self._archive = Archive(path)
                 members, warnings = self._archive.members()
-                return {"sha256": digest, "members": members, "warnings": warnings}
-            return {"sha256": digest, **_packed(_read_bytes(data, job["name"]))}
+                return {"sha256": digest, "members": members, "warnings": warnings, "date": date}
+            return {"sha256": digest, **_packed(_read_bytes(data, job["name"]), date)}
         except Unreadable as error:
             return {"sha256": digest, "error": str(error)}
 
@@ -133,7 +135,8 @@ def _read_bytes(data: bytes, name: str) -> Extract:
     return read_bytes(data, name)
 
 
-def _load(path: bytes, most: int) -> bytes:
+def _load(path: bytes, most: int) -> tuple[bytes, str]:
+    """Return a file's bytes and the day on which it was last written."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as file:
         state = os.fstat(handle)
@@ -141,10 +144,10 @@ def _load(path: bytes, most: int) -> bytes:
             raise Unreadable("not an ordinary file")
         if state.st_size > most:
             raise Unreadable(f"larger than the memory limit of {most >> 20} MiB")
-        return file.read()
+        return file.read(), day_of_time(state.st_mtime)
 
 
-def _packed(extract: Extract) -> dict[str, Any]:
+def _packed(extract: Extract, date: str) -> dict[str, Any]:
     if extract.length > MOST_TEXT:
         raise Unreadable(f"more than {MOST_TEXT >> 20} MiB of text; split the file")
     sections = [[s.text, s.start, s.heading, s.page, s.title, s.member, s.type] for s in extract.sections]
@@ -153,5 +156,6 @@ def _packed(extract: Extract) -> dict[str, Any]:
         "title": extract.title,
         "length": extract.length,
         "warnings": extract.warnings,
+        "date": extract.date or date,
         "sections": sections,
     }

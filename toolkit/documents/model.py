@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
 # Change this when the text that a reader gives for the same bytes changes: stored files are then read again.
-PARSER_VERSION = "1"
+PARSER_VERSION = "2"
 
 # More of it in one file is no document any more; the parent would have to hold it all.
 MOST_TEXT = 64 << 20
@@ -65,6 +65,7 @@ class Section:
         title: The document's own title, where it is not the file's (an attachment, a ZIP member), or "".
         member: Path inside the archive, or "".
         type: Type of the member where it is not the file's own, or "".
+        date: Date of the member as ``YYYY-MM-DD``, or "".
     """
 
     text: str
@@ -74,6 +75,7 @@ class Section:
     title: str = ""
     member: str = ""
     type: str = ""
+    date: str = ""
 
 
 @dataclass
@@ -86,6 +88,8 @@ class Extract:
         length: Length of the whole extracted text in characters.
         title: The document's title, or "".
         warnings: What was left out, each with its reason.
+        date: When it was last changed, as ``YYYY-MM-DD``: what the document tells of itself, else what the
+            file system tells, or "".
     """
 
     type: str
@@ -93,6 +97,7 @@ class Extract:
     length: int = 0
     title: str = ""
     warnings: list[str] = field(default_factory=list)
+    date: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,9 @@ def build_documents(extract: Extract, source: str, sha256: str) -> list[Document
             metadata["page"] = section.page
         if title := section.title or extract.title:
             metadata["title"] = title
+        # Not part of what is embedded: a file that was only touched keeps its chunks and their vectors.
+        if date := section.date or extract.date:
+            metadata["date"] = date
         if section.member:
             metadata["member"] = section.member
         documents.append(Document(page_content=section.text, metadata=metadata))

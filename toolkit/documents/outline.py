@@ -59,6 +59,7 @@ class Outline:
         self.kind = kind
         title = one_line(title)[:_HEADING_LIMIT]
         self.title = "" if _NO_TITLE.match(title) else title
+        self.date = ""
         self.warnings: list[str] = []
         self._sections: list[Section] = []
         self._path: list[tuple[int, str]] = []
@@ -133,7 +134,7 @@ class Outline:
         """Return everything collected."""
         self._close()
         self._keep_bare()
-        return Extract(self.kind, self._sections, self._length, self.title or self._top, self.warnings)
+        return Extract(self.kind, self._sections, self._length, self.title or self._top, self.warnings, self.date)
 
     def _append(self, text: str) -> int:
         start = self._length + (len(GAP) if self._length else 0)

@@ -156,7 +156,7 @@ def _extract(reply: dict[str, Any]) -> Extract:
         Section(text, start, tuple(heading), page, title, member, kind)
         for text, start, heading, page, title, member, kind in reply["sections"]
     ]
-    return Extract(reply["type"], sections, reply["length"], reply["title"], reply["warnings"])
+    return Extract(reply["type"], sections, reply["length"], reply["title"], reply["warnings"], reply["date"])
 
 
 def _members(worker: Worker, job: dict[str, Any], listing: dict[str, Any], deadline: float) -> Extract:
@@ -164,7 +164,7 @@ def _members(worker: Worker, job: dict[str, Any], listing: dict[str, Any], deadl
 
     A member may take half of the time that is left, so that one that hangs does not take the others along.
     """
-    whole = Extract("zip", warnings=list(listing["warnings"]))
+    whole = Extract("zip", warnings=list(listing["warnings"]), date=listing["date"])
     members = listing["members"]
     for position, (number, label) in enumerate(members):
         left = deadline - time.monotonic()
@@ -195,6 +195,7 @@ def _append(whole: Extract, extract: Extract, label: str) -> None:
                 title=section.title or extract.title or label,
                 member=label,
                 type=extract.type,
+                date=extract.date,
             )
         )
     whole.length = base + extract.length

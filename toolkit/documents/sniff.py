@@ -230,10 +230,20 @@ def _looks_western(text: str) -> bool:
     return all(character in _WESTERN for character in foreign) and len(foreign) < 0.25 * max(letters, 8)
 
 
+def meant_encoding(name: str) -> str:
+    """Return the encoding that a declared name stands for.
+
+    Windows programs write cp1252 and say ISO 8859-1, whose codes for its quotation marks are controls; the
+    WHATWG encoding standard therefore reads the one name as the other.
+    """
+    plain = name.strip().lower().replace("_", "-")
+    return "cp1252" if plain in {"iso-8859-1", "iso8859-1", "latin-1", "latin1", "l1", "us-ascii", "ascii"} else name
+
+
 def _decode_odd(data: bytes) -> tuple[str, str]:
     if match := _DECLARED.search(data[:4096]):
         try:
-            name = (match[1] or match[2]).decode("ascii")
+            name = meant_encoding((match[1] or match[2]).decode("ascii"))
             return data.decode(name, "replace"), name
         except (LookupError, UnicodeDecodeError):
             pass

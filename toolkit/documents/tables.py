@@ -40,7 +40,7 @@ def _body_text(cleaned: Sequence[Sequence[str]], header: bool | None) -> str:
     if header is None:
         header = looks_like_header(cleaned)
     if not header or len(cleaned) < 2:
-        return "\n".join(" | ".join(_without_repeats(row)) for row in cleaned)
+        return "\n".join(" | ".join(filter(None, row)) for row in cleaned)
     names = cleaned[0]
     return "\n".join(_named_row(names, row) for row in cleaned[1:])
 
@@ -63,6 +63,7 @@ def _named_row(names: Sequence[str], row: Sequence[str]) -> str:
     parts = []
     for index, cell in enumerate(row):
         name = names[index].rstrip(":") if index < len(names) else ""
+        name = name if any(map(str.isalnum, name)) else ""  # a dash or a dot for a corner names nothing
         if cell and name and name != cell:
             parts.append(f"{name}: {cell}")
         elif cell:
@@ -70,10 +71,15 @@ def _named_row(names: Sequence[str], row: Sequence[str]) -> str:
     return "; ".join(parts)
 
 
-def _without_repeats(row: Sequence[str]) -> list[str]:
-    """Drop empty cells, and the copies that a merged cell leaves beside itself."""
-    kept: list[str] = []
-    for cell in row:
-        if cell and (not kept or kept[-1] != cell):
-            kept.append(cell)
-    return kept
+def filled_down(rows: Sequence[Sequence[str | None]]) -> list[list[str]]:
+    """Write what is merged over several rows into each that has cells of its own: it then makes sense alone.
+
+    Args:
+        rows: Cells as text; None for one that continues the cell above it.
+    """
+    result: list[list[str]] = []
+    above: list[str] = []
+    for row in rows:
+        above = [(above[i] if i < len(above) else "") if cell is None else cell for i, cell in enumerate(row)]
+        result.append(above if any(row) else [""] * len(row))
+    return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 from toolkit.documents.model import Extract
 from toolkit.documents.outline import Outline, clean
@@ -11,6 +12,7 @@ from toolkit.documents.tables import table_text
 
 _SEPARATORS = ",;\t|"
 _FIELD_LIMIT = 10_000_000
+_NONE = "\x1f"  # in no text that was cleaned
 
 
 def read_csv(text: str, name: str) -> Extract:
@@ -34,9 +36,13 @@ def read_csv(text: str, name: str) -> Extract:
 
 
 def _separator(text: str) -> str:
-    """Choose the separator that cuts the first lines into the most equal number of cells."""
+    """Choose the separator that cuts the first lines into the most equal number of cells.
+
+    Where none does, a sign with a blank behind it is punctuation: such a file has one column.
+    """
     head = text[:20_000]
-    best, best_score = ",", 0.0
+    prose = not any(re.search(rf"{re.escape(sign)}(?!\s)", head) for sign in _SEPARATORS)
+    best, best_score = _NONE if prose else ",", 0.0
     for separator in _SEPARATORS:
         try:
             widths = [len(row) for row in csv.reader(io.StringIO(head), delimiter=separator) if row][:20]

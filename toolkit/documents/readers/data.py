@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit.documents.model import Extract, Unreadable
 from toolkit.documents.outline import Outline, clean, one_line
-from toolkit.documents.readers.package import parse_xml
+from toolkit.documents.readers.xml import parse_xml
 from toolkit.documents.sniff import decode, encoding_by_bom
 
 _ROW_LENGTH = 300  # a record longer than this gets a line for each field

@@ -7,8 +7,10 @@ from typing import Any
 
 from lxml import etree, html
 
+from toolkit.documents.dates import first_day
 from toolkit.documents.model import Extract, Unreadable
 from toolkit.documents.outline import Outline, clean, fenced, one_line
+from toolkit.documents.readers.xml import damaged
 from toolkit.documents.tables import table_text
 
 _SKIPPED = {
@@ -22,8 +24,10 @@ _BLOCKS = {
     "main", "ol", "p", "pre", "search", "section", "summary", "table", "ul", "tr", "td", "th",
     "tbody", "thead", "tfoot", "caption",
 }  # fmt: skip
+_DATES = ("article:modified_time", "dcterms.modified", "last-modified", "article:published_time", "dc.date", "date")
 _DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 _DEEP = 200
+_MOST_COLUMNS, _MOST_ROWS = 50, 1000  # that one cell may span
 
 
 def read_html(text: str, name: str) -> Extract:
@@ -31,8 +35,10 @@ def read_html(text: str, name: str) -> Extract:
     outline = Outline("html")
     root = walk_html(text, outline, whole_page=True)
     extract = outline.finish()
-    if root is not None and (title := root.findtext(".//title")):
-        extract.title = one_line(title)
+    if root is not None:
+        extract.title = one_line(root.findtext(".//title") or "") or extract.title
+        metas = {(node.get("property") or node.get("name") or "").lower(): node for node in root.iter("meta")}
+        extract.date = first_day(metas[name].get("content") for name in _DATES if name in metas)
     return extract
 
 
@@ -57,7 +63,7 @@ def walk_html(text: str, outline: Outline, *, whole_page: bool = False, base: in
     except (etree.ParserError, etree.XMLSyntaxError) as error:
         if "empty" in str(error).lower():
             return None
-        raise Unreadable(f"damaged HTML ({error})") from error
+        raise damaged("damaged HTML", error) from error
     if any("Excessive depth" in entry.message for entry in parser.error_log):
         raise Unreadable("its nesting is too deep")
     body = root.find(".//main") if whole_page else None
@@ -182,7 +188,7 @@ def _collect(node: Any, pieces: list[str], depth: int) -> None:
 def list_text(node: Any, depth: int = 0) -> str:
     """Return a list as lines with ``-`` or numbers, nested ones set in by two blanks."""
     lines = []
-    number = int(node.get("start")) if (node.get("start") or "").isdigit() else 1
+    number = int(node.get("start")) if (node.get("start") or "").isdecimal() else 1
     for item in node:
         if item.tag in {"ul", "ol"}:
             lines.append(_indented(list_text(item, depth + 1)))
@@ -232,13 +238,18 @@ def table_rows(node: Any) -> tuple[list[list[str]], bool | None]:
     """Return a table's cells, and whether its first row is a header (None: not said)."""
     rows: list[list[str]] = []
     header: bool | None = None
+    hanging: dict[int, tuple[int, str]] = {}  # column -> rows that a cell above still spans, its text
     for row in node.iter("tr"):
         cells = [cell for cell in row if cell.tag in {"td", "th"}]
         texts: list[str] = []
         for cell in cells:
-            span = cell.get("colspan") or "1"
-            texts.append(inline_text(cell))
-            texts.extend([""] * (min(int(span), 50) - 1 if span.isdigit() else 0))
+            _take_hanging(hanging, texts)
+            text, down = inline_text(cell), _span(cell, "rowspan", _MOST_ROWS)
+            for index in range(_span(cell, "colspan", _MOST_COLUMNS)):
+                texts.append("" if index else text)
+                if down > 1:
+                    hanging[len(texts) - 1] = (down - 1, texts[-1])
+        _take_hanging(hanging, texts)
         if not any(texts):
             continue
         if not rows:
@@ -246,3 +257,17 @@ def table_rows(node: Any) -> tuple[list[list[str]], bool | None]:
             header = named if named else None
         rows.append(texts)
     return rows, header
+
+
+def _take_hanging(hanging: dict[int, tuple[int, str]], texts: list[str]) -> None:
+    """Repeat the cells from above that stand where the row's next cells would."""
+    while (column := len(texts)) in hanging:
+        left, text = hanging.pop(column)
+        if left > 1:
+            hanging[column] = (left - 1, text)
+        texts.append(text)
+
+
+def _span(cell: Any, name: str, most: int) -> int:
+    value = cell.get(name) or ""
+    return max(1, min(int(value), most)) if value.isdecimal() else 1

@@ -9,19 +9,22 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
+from toolkit.documents.dates import first_day
 from toolkit.documents.model import Extract, Unreadable
 from toolkit.documents.outline import Outline, clean, fenced, tidy
 from toolkit.documents.tables import table_text
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"""^title:[ \t]*["']?(.+?)["']?[ \t]*$""", re.MULTILINE)
+_FRONT_DATE = re.compile(r"""^(lastmod|updated|modified|date):[ \t]*["']?(\S+?)["']?[ \t]*$""", re.MULTILINE)
 _HTML_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 def read_markdown(text: str, name: str) -> Extract:
     """Read Markdown: headings as path, code blocks fenced, tables as rows, markup reduced to its text."""
-    text, title = _front_matter(clean(text))
+    text, title, date = _front_matter(clean(text))
     outline = Outline("md", title)
+    outline.date = date
     try:
         tokens = MarkdownIt("commonmark", {"maxNesting": 40}).enable(["table", "strikethrough"]).parse(text)
         walk_tokens(tokens, outline)
@@ -41,12 +44,14 @@ def walk_tokens(tokens: list[Token], outline: Outline, base: int = 0) -> None:
             outline.block(_block(node))
 
 
-def _front_matter(text: str) -> tuple[str, str]:
+def _front_matter(text: str) -> tuple[str, str, str]:
     match = _FRONT_MATTER.match(text)
     if not match:
-        return text, ""
+        return text, "", ""
     title = _FRONT_TITLE.search(match[1])
-    return text[match.end() :], title[1] if title else ""
+    dates = dict(_FRONT_DATE.findall(match[1]))
+    date = first_day(dates.get(name) for name in ("lastmod", "updated", "modified", "date"))
+    return text[match.end() :], title[1] if title else "", date
 
 
 def _block(node: SyntaxTreeNode) -> str:

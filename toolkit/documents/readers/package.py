@@ -9,15 +9,16 @@ from __future__ import annotations
 import io
 import posixpath
 import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
-from lxml import etree
-
+from toolkit.documents.dates import first_day
 from toolkit.documents.model import Extract, Unreadable
 from toolkit.documents.outline import Outline, one_line, tidy
 from toolkit.documents.readers.html import walk_html
+from toolkit.documents.readers.xml import parse_xml
 from toolkit.documents.sniff import decode
 from toolkit.documents.tables import table_text
 
@@ -25,22 +26,20 @@ _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _DRAW = "{urn:oasis:names:tc:opendocument:xmlns:drawing:1.0}"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
-_TITLE = "{http://purl.org/dc/elements/1.1/}title"
+_DC = "{http://purl.org/dc/elements/1.1/}"
+_TITLE = _DC + "title"
 _NOT_READ = {_TEXT + "tracked-changes", _OFFICE + "annotation", _TEXT + "sequence-decls", _OFFICE + "forms"}
 _MOST_REPEATS = 100
 
 
-def parse_xml(data: bytes) -> Any:
-    """Parse XML that may be hostile: no entities, no network, no document type loaded.
-
-    Raises:
-        Unreadable: If it is not well-formed.
-    """
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+def office_date(data: bytes) -> str:
+    """Return the day on which an Office file was last changed by its own account, or ""."""
     try:
-        return etree.fromstring(data, parser)
-    except etree.XMLSyntaxError as error:
-        raise Unreadable(f"damaged XML ({error})") from error
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            core = parse_xml(archive.read("docProps/core.xml"))
+    except (KeyError, zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, Unreadable):
+        return ""
+    return first_day([core.findtext("{*}modified"), core.findtext("{*}created")])
 
 
 def _open(data: bytes) -> zipfile.ZipFile:
@@ -76,6 +75,8 @@ def read_epub(data: bytes, name: str) -> Extract:
         package_path = root.get("full-path") or ""
         package = parse_xml(_member(archive, package_path))
         outline = Outline("epub", package.findtext(".//" + _TITLE) or "")
+        stamps = package.xpath('//*[local-name()="meta"][@property="dcterms:modified"]/text()')
+        outline.date = first_day([*stamps, *(node.text for node in package.iterfind(f".//{_DC}date"))])
         for path in _spine(package, posixpath.dirname(package_path)):
             if path not in names:
                 outline.warnings.append(f"chapter {path} is missing")
@@ -109,10 +110,9 @@ def _read_odf(data: bytes, kind: str) -> Extract:
         if manifest in archive.namelist() and b"encryption-data" in _member(archive, manifest):
             raise Unreadable("it is encrypted with a password; save it without one")
         content = parse_xml(_member(archive, "content.xml"))
-        title = ""
-        if "meta.xml" in archive.namelist():
-            title = parse_xml(_member(archive, "meta.xml")).findtext(".//" + _TITLE) or ""
-    outline = Outline(kind, title)
+        meta = parse_xml(_member(archive, "meta.xml")) if "meta.xml" in archive.namelist() else content
+    outline = Outline(kind, meta.findtext(".//" + _TITLE) or "")
+    outline.date = first_day([meta.findtext(f".//{_DC}date"), meta.findtext(".//{*}creation-date")])
     body = content.find(f".//{_OFFICE}body")
     if body is not None:
         _OdfWalker(outline).walk(body)
@@ -134,7 +134,7 @@ class _OdfWalker:
                 continue
             if tag == _TEXT + "h":
                 level = node.get(_TEXT + "outline-level") or "1"
-                self.outline.heading(int(level) if level.isdigit() else 1, odf_text(node))
+                self.outline.heading(int(level) if level.isdecimal() else 1, odf_text(node))
             elif tag == _TEXT + "p":
                 self.outline.block(tidy(odf_text(node)))
                 self._boxes(node)
@@ -195,6 +195,6 @@ def _rows(table: Any) -> list[list[str]]:
         for cell in row:
             repeats = cell.get(_TABLE + "number-columns-repeated") or "1"
             text = " ".join(one_line(odf_text(part)) for part in cell.iter(_TEXT + "p", _TEXT + "h"))
-            cells.extend([text] * (min(int(repeats), _MOST_REPEATS) if repeats.isdigit() else 1))
+            cells.extend([text] * (min(int(repeats), _MOST_REPEATS) if repeats.isdecimal() else 1))
         rows.append(cells)
     return rows

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import pypdfium2
 import pypdfium2.raw as pdfium
 
+from toolkit.documents.dates import first_day
 from toolkit.documents.model import Extract, Unreadable
-from toolkit.documents.outline import Outline, clean, one_line
-from toolkit.documents.readers.pdf_layout import Line, blocks, body_size, heading_sizes, join_rows
+from toolkit.documents.outline import Outline, one_line
+from toolkit.documents.readers.pdf_glyphs import page_lines
+from toolkit.documents.readers.pdf_layout import Line, blocks, body_size, heading_sizes, join_rows, plain_type
+from toolkit.documents.readers.pdf_order import in_reading_order
 
-_HYPHENATED = re.compile(r"(?<=[^\W\d_])(?:\ufffe|\x02|\u00ad)[ \t]*\r?\n?")
 _REASONS = {
     pdfium.FPDF_ERR_PASSWORD: "the PDF is encrypted with a password; save it without one",
     pdfium.FPDF_ERR_SECURITY: "the PDF is encrypted in a way that is not supported",
@@ -39,8 +39,9 @@ def read_pdf(data: bytes, name: str) -> Extract:
     if not any(lines for _, lines in pages):
         raise Unreadable(_no_text(document, len(failed)))
     outline = Outline("pdf", document.get_metadata_value("Title"))
+    outline.date = first_day(map(document.get_metadata_value, ("ModDate", "CreationDate")))
     marks = _bookmarks(document)
-    texts = _drop_margins([lines for _, lines in pages])
+    texts = plain_type(_drop_margins([lines for _, lines in pages]))
     sizes = [] if marks else heading_sizes(texts, body_size(texts))
     for (number, _), lines in zip(pages, texts, strict=True):
         outline.page(number)
@@ -65,7 +66,7 @@ def _pages(document: Any) -> tuple[list[tuple[int, list[Line]]], list[int], list
         try:
             page = document[index]
             reader = page.get_textpage()
-            lines = join_rows(_lines(reader))
+            lines = in_reading_order(join_rows(page_lines(reader)))
             reader.close()
             page.close()
         except pypdfium2.PdfiumError:
@@ -75,44 +76,6 @@ def _pages(document: Any) -> tuple[list[tuple[int, list[Line]]], list[int], list
         if not lines:
             empty.append(index + 1)
     return pages, empty, failed
-
-
-def _lines(reader: Any) -> list[Line]:
-    """Return a page's lines with their places, which the first and the last letter of each tell."""
-    text = reader.get_text_range()
-    if reader.count_chars() != len(text):  # letters beyond 16 bits: places cannot be told
-        shown_lines = map(one_line, clean(_HYPHENATED.sub("", text)).split("\n"))
-        return [Line(shown) for shown in shown_lines if shown]
-    lines: list[Line] = []
-    broken = ""  # the first half of a word that the line's end cuts in two
-    for match in re.finditer(r"[^\r\n]+", text):
-        raw = match[0]
-        if not one_line(raw.rstrip("\ufffe\x02\u00ad \t")):
-            continue
-        begin = match.start() + len(raw) - len(raw.lstrip())
-        end = match.start() + len(raw.rstrip("\ufffe\x02\u00ad \t")) - 1
-        # The loose box has the height of the font, which the nominal size, before scaling, has not.
-        left, bottom, _, top = reader.get_charbox(begin, loose=True)
-        _, _, right, _ = reader.get_charbox(end)
-        shown = _cells(reader, text, begin, end + 1, top - bottom)
-        line = Line(shown, left, right, bottom, top - bottom)
-        if broken and lines:
-            lines[-1] = replace(lines[-1], text=lines[-1].text + shown, right=right, bottom=bottom)
-        else:
-            lines.append(line)
-        broken = raw if raw.rstrip()[-1:] in "\ufffe\x02\u00ad" else ""
-    return lines
-
-
-def _cells(reader: Any, text: str, begin: int, end: int, size: float) -> str:
-    """Return one line's text with a bar wherever the space between two words is that between two columns."""
-    words = list(re.finditer(r"\S+", text[begin:end]))
-    shown = words[0][0]
-    for last, word in pairwise(words):
-        before = reader.get_charbox(begin + last.end() - 1)[2]
-        after = reader.get_charbox(begin + word.start())[0]
-        shown += (" | " if after - before > 1.3 * size else " ") + word[0]
-    return one_line(shown)
 
 
 def _no_text(document: Any, failed: int) -> str:

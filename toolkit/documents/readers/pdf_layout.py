@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+
+from toolkit.documents.outline import fenced
 
 _MARK = re.compile(r"^(?:[-•▪◦·*–●○■□▶➢‣]\s*\S|\(?\d{1,3}[.)]\s|\(?[a-zA-Z][.)]\s)")
 _SENTENCE_END = (".", "!", "?", ":", ";", "。")
@@ -21,13 +23,25 @@ _MOST_HEADING = 120
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a page; lengths are in points, ``bottom`` grows upwards."""
+    """One line of a page, or several that hyphens join.
+
+    Args:
+        text: What it says.
+        left: Where it begins, in points.
+        right: Where it ends, in points.
+        bottom: Its height above the lower edge of the page, in points; of several joined lines the last one's.
+        size: Height of the font, in points; 0 where places are unknown.
+        mono: Whether its letters have one width, as those of code do.
+        first: Like ``bottom``, of the first of several joined lines.
+    """
 
     text: str
     left: float = 0.0
     right: float = 0.0
     bottom: float = 0.0
     size: float = 0.0
+    mono: bool = False
+    first: float = 0.0
 
 
 def join_rows(lines: Sequence[Line]) -> list[Line]:
@@ -35,10 +49,12 @@ def join_rows(lines: Sequence[Line]) -> list[Line]:
     rows: list[Line] = []
     for line in lines:
         last = rows[-1] if rows else None
-        beside = last is not None and line.size and abs(line.bottom - last.bottom) < 0.3 * line.size
+        beside = last is not None and line.size and abs(line.first - last.bottom) < 0.3 * line.size
         if last is not None and beside and line.left >= last.right:
             gap = " | " if line.left - last.right > 1.5 * line.size else " "
-            rows[-1] = Line(last.text + gap + line.text, last.left, line.right, last.bottom, last.size)
+            mono = line.mono and (last.mono or last.text.isdecimal())  # code, or code with its line's number
+            text = last.text + ("  " if mono else gap) + line.text
+            rows[-1] = Line(text, last.left, line.right, line.bottom, last.size, mono, last.first)
         else:
             rows.append(line)
     return rows
@@ -76,7 +92,18 @@ def blocks(lines: Sequence[Line], headings: Sequence[float]) -> Iterator[tuple[i
     current = ""
     level = 0
     previous: Line | None = None
-    for line in lines:
+    code: list[Line] = []
+    for line in [*lines, Line("")]:
+        if line.mono:
+            code.append(line)
+            continue
+        if code:
+            if current:
+                yield level, current
+            yield 0, _code(code)
+            current, level, previous, code = "", 0, None, []
+        if not line.text:
+            break
         size = round(line.size, 1)
         own = headings.index(size) + 1 if size in headings and _may_be_heading(line.text) else 0
         joint = _joint(previous, line, right, leading) if previous is not None and own == level else "\n\n"
@@ -93,25 +120,43 @@ def blocks(lines: Sequence[Line], headings: Sequence[float]) -> Iterator[tuple[i
         yield level, current
 
 
+def _code(lines: Sequence[Line]) -> str:
+    """Return lines of code between fences, set in as they were."""
+    edge = min(line.left for line in lines)
+    widths = [(line.right - line.left) / len(line.text) for line in lines if len(line.text) > 1]
+    width = max(sum(widths) / len(widths), 1.0) if widths else 6.0
+    return fenced("\n".join(" " * min(round((line.left - edge) / width), 80) + line.text for line in lines))
+
+
+def plain_type(pages: Sequence[list[Line]]) -> list[list[Line]]:
+    """Take letters of one width for plain ones where most of a document is in them: a typescript is no code."""
+    mono = sum(len(line.text) for page in pages for line in page if line.mono)
+    total = sum(len(line.text) for page in pages for line in page)
+    if 2 * mono <= total:
+        return list(pages)
+    return [[replace(line, mono=False) for line in page] for page in pages]
+
+
 def _may_be_heading(text: str) -> bool:
     return 3 <= len(text) <= _MOST_HEADING and sum(map(str.isalpha, text)) >= 0.5 * len(text.replace(" ", ""))
 
 
 def _leading(lines: Sequence[Line]) -> float:
     """Return the usual distance from one line to the next, in points."""
-    drops = [(a.bottom - b.bottom, max(a.size, 1.0)) for a, b in pairwise(lines)]
-    usual = Counter(round(2 * drop) / 2 for drop, size in drops if 0 < drop < 4 * size)
+    drops = [(a.bottom - b.first, max(a.size, 1.0)) for a, b in pairwise(lines)]
+    usual = Counter(round(2 * drop) / 2 for drop, size in drops if 0 < drop < 2.5 * size)
     return usual.most_common(1)[0][0] if usual else 0.0
 
 
 def _joint(previous: Line, line: Line, right: float, leading: float) -> str:
     """Return what stands between two lines: a blank, a line break or a paragraph break."""
     size = max(line.size, previous.size, 1.0)
-    drop = previous.bottom - line.bottom
+    drop = previous.bottom - line.first
     if " | " in previous.text and " | " in line.text and 0 < drop < 3.2 * size:
         return "\n"  # rows of a table stay together, and its first with them: it may name the columns
     if drop > max(1.35 * leading, 1.1 * size) or drop < -0.5 * size:  # a gap, or the top of the next column
-        continues = drop < 0 and line.text[:1].islower() and not previous.text.endswith(_SENTENCE_END)
+        near = drop < max(2.2 * leading, 2 * size)  # a large sign within a line pushes the next one down
+        continues = near and line.text[:1].islower() and not previous.text.endswith(_SENTENCE_END)
         return " " if continues else "\n\n"
     if _MARK.match(line.text) or _is_row(line.text) or _is_row(previous.text):
         return "\n"

@@ -11,6 +11,7 @@ from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
 from toolkit.documents.model import Extract, Unreadable
 from toolkit.documents.outline import Outline
+from toolkit.documents.readers.package import office_date
 from toolkit.documents.tables import table_text
 
 
@@ -27,9 +28,10 @@ def read_workbook(data: bytes, name: str, kind: str) -> Extract:
     except (CalamineError, OSError, ValueError) as error:
         raise Unreadable(f"a damaged workbook ({error})") from error
     outline = Outline(kind)
+    outline.date = office_date(data) if kind == "xlsx" else ""
     for sheet in book.sheet_names:
         try:
-            rows = book.get_sheet_by_name(sheet).to_python(skip_empty_area=True)
+            rows = _rows(book.get_sheet_by_name(sheet))
         except (CalamineError, OSError, ValueError) as error:
             outline.warnings.append(f"sheet {sheet}: {error}")
             continue
@@ -39,6 +41,17 @@ def read_workbook(data: bytes, name: str, kind: str) -> Extract:
         for table in tables:
             outline.block(table_text(table))
     return outline.finish()
+
+
+def _rows(sheet: Any) -> list[list[Any]]:
+    """Return a sheet's cells; what is merged over several rows stands in each that has cells of its own."""
+    rows: list[list[Any]] = sheet.to_python(skip_empty_area=True)
+    top, left = sheet.start or (0, 0)
+    for (first, column), (last, _) in sheet.merged_cell_ranges or ():
+        for number in range(first + 1 - top, min(last + 1 - top, len(rows))):
+            if any(cell != "" for cell in rows[number]):
+                rows[number][column - left] = rows[first - top][column - left]
+    return rows
 
 
 def _tables(rows: Sequence[Sequence[Any]]) -> list[list[list[str]]]:

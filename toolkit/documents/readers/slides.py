@@ -12,9 +12,11 @@ from pptx import Presentation
 from pptx.enum.shapes import MSO_SHAPE_TYPE
 from pptx.exc import PackageNotFoundError
 
-from toolkit.documents.model import Extract, Unreadable
+from toolkit.documents.model import Extract
 from toolkit.documents.outline import Outline, tidy
-from toolkit.documents.tables import table_text
+from toolkit.documents.readers.package import office_date
+from toolkit.documents.readers.xml import damaged
+from toolkit.documents.tables import filled_down, table_text
 
 
 def read_pptx(data: bytes, name: str) -> Extract:
@@ -26,8 +28,9 @@ def read_pptx(data: bytes, name: str) -> Extract:
     try:
         deck = Presentation(io.BytesIO(data))
     except (PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError, etree.XMLSyntaxError) as error:
-        raise Unreadable(f"a damaged PowerPoint file ({error})") from error
+        raise damaged("a damaged PowerPoint file", error) from error
     outline = Outline("pptx", deck.core_properties.title or "")
+    outline.date = office_date(data)
     for number, slide in enumerate(deck.slides, 1):
         outline.leave(1)
         outline.page(number)
@@ -54,7 +57,12 @@ def _shapes(shapes: Any, depth: int = 0) -> Iterator[Any]:
 
 def _shape_text(shape: Any) -> str:
     if getattr(shape, "has_table", False):
-        return table_text([[cell.text for cell in row.cells] for row in shape.table.rows])
+        rows = [list(row.cells) for row in shape.table.rows]
+        # Of a merged cell all but its origin are empty; those below the origin repeat it.
+        texts = [[None if cell._tc.vMerge else cell.text for cell in row] for row in rows]
+        return table_text(filled_down(texts))
+    if getattr(shape, "has_chart", False):
+        return _chart_text(shape.chart)
     if not shape.has_text_frame:
         return ""
     lines = []
@@ -66,3 +74,23 @@ def _shape_text(shape: Any) -> str:
         else:
             lines.append(text)
     return "\n".join(lines)
+
+
+def _chart_text(chart: Any) -> str:
+    """Return a chart's title, and its numbers as rows: one a category, with the series as columns."""
+    title = chart.chart_title.text_frame.text if chart.has_title and chart.chart_title.has_text_frame else ""
+    tables = []
+    for plot in chart.plots:
+        series = list(plot.series)
+        head = ["", *(one.name or f"Series {number}" for number, one in enumerate(series, 1))]
+        columns = [list(one.values) for one in series]
+        rows = [
+            [str(label), *(_number(values[index] if index < len(values) else None) for values in columns)]
+            for index, label in enumerate(plot.categories)
+        ]
+        tables.append(table_text([head, *rows], header=True))
+    return "\n".join(filter(None, [tidy(title), *tables]))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.12g}"
