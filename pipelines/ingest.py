@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolkit.config import KnowledgeSettings
 from toolkit.errors import DataError
 from toolkit.store import Knowledge
 
 if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+
     from toolkit.documents import FoundFile
 
 Progress = Callable[[str, int, int], None]
@@ -61,7 +63,13 @@ def find_documents(settings: KnowledgeSettings) -> list[FoundFile]:
     return files
 
 
-def ingest(settings: KnowledgeSettings, folder: Path, *, on_progress: Progress | None = None) -> IngestReport:
+def ingest(
+    settings: KnowledgeSettings,
+    folder: Path,
+    *,
+    embedder: Embeddings | None = None,
+    on_progress: Progress | None = None,
+) -> IngestReport:
     """Bring the knowledge in ``folder`` in step with the documents.
 
     A file that cannot be read is named with its reason and the rest goes in.
@@ -69,24 +77,30 @@ def ingest(settings: KnowledgeSettings, folder: Path, *, on_progress: Progress |
     Args:
         settings: The ``knowledge`` section of ``bot.yaml``.
         folder: The knowledge folder.
+        embedder: What embeds the passages; None loads the one that ``settings`` name.
         on_progress: Called after each file.
 
     Raises:
         DataError: There is no document, or none that can be read.
         IndexMismatch: The folder holds the knowledge of another embedder.
+        ModelError: The embedder cannot be loaded, or the Chroma server cannot be reached.
         StoreLocked: Another process is writing to it.
     """
     from toolkit.chunking import chunk_documents
     from toolkit.documents import PARSER_VERSION, ParseLimits, parse_files
     from toolkit.embedding import load_embedder
-    from toolkit.store.prepare import SourceUpdate
+    from toolkit.embedding_adapter import as_embedder
+    from toolkit.store import SourceUpdate
+    from toolkit.store.locking import refuse_if_locked
 
     started = time.perf_counter()
     files = find_documents(settings)
     report = IngestReport()
-    embedder = load_embedder(settings.embedder)
+    refuse_if_locked(folder)
+    used = load_embedder(settings.embedder) if embedder is None else as_embedder(embedder)
     limits = ParseLimits(seconds=settings.parse_seconds, memory_bytes=settings.parse_megabytes << 20)
-    with Knowledge.create(folder, embedder) as knowledge, knowledge.writing():
+    server: Any = (settings.chroma_host, settings.chroma_port) if settings.chroma_host else "folder"
+    with Knowledge.create(folder, used, server=server) as knowledge, knowledge.writing():
         before = knowledge.sources()
         # What a file is cut into depends on the parser and on the longest passage: either one changed, it is cut anew.
         version = f"{PARSER_VERSION}/{settings.chunk_tokens}"
@@ -102,8 +116,8 @@ def ingest(settings: KnowledgeSettings, folder: Path, *, on_progress: Progress |
                 else:
                     chunks = chunk_documents(
                         file.documents,
-                        count_tokens=embedder.count_tokens,
-                        max_tokens=min(settings.chunk_tokens, embedder.max_tokens),
+                        count_tokens=used.count_tokens,
+                        max_tokens=min(settings.chunk_tokens, used.max_tokens),
                     )
                     yield SourceUpdate(file.source, file.sha256, chunks, version)
                 if on_progress:

@@ -220,10 +220,18 @@ def _speaks(place: BotFolder, config: BotConfig) -> bool:
 
 
 def open_knowledge(place: BotFolder, config: BotConfig) -> Knowledge | None:
-    """Open the knowledge of a bot, or return None where it has none."""
-    from toolkit.store import Knowledge
+    """Open the knowledge of a bot, searched as its settings say, or return None where it has none."""
+    from toolkit.embedding import load_embedder
+    from toolkit.store import Knowledge, SearchOptions
 
-    return Knowledge.open(place.knowledge) if config.knowledge else None
+    settings = config.knowledge
+    if settings is None:
+        return None
+    if not place.knowledge.is_dir():
+        return Knowledge.open(place.knowledge)  # says what is missing before a model is loaded
+    knowledge = Knowledge.open(place.knowledge, load_embedder(settings.embedder))
+    knowledge.options = SearchOptions(settings.mmr, settings.reranker, settings.join_neighbours)
+    return knowledge
 
 
 def default_decline(config: BotConfig) -> str:

@@ -29,9 +29,11 @@ class KnowledgeRetriever(BaseRetriever):
         knowledge: What is searched.
         k: Passages wanted.
         filter: What their metadata must be.
-        mmr: Balance of fit (1) and variety (0); None looks at the fit alone.
+        mmr: Balance of fit (1) and variety (0).
         reranker: Reads the best candidates again and orders them; see :func:`load_reranker`.
         expand: Chunks before and after a hit that are joined with it; 0 for none.
+
+    What is None is done as the knowledge's own options say.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -41,14 +43,14 @@ class KnowledgeRetriever(BaseRetriever):
     filter: dict[str, Any] | None = None
     mmr: float | None = None
     reranker: Any = None
-    expand: int = 0
+    expand: int | None = None
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
-        found = self.knowledge.search(query, self.k, self.filter, mmr=self.mmr, reranker=self.reranker)
-        if self.expand:
-            found = self.knowledge.expand(found, distance=self.expand)
+        found = self.knowledge.search(
+            query, self.k, self.filter, mmr=self.mmr, reranker=self.reranker, expand=self.expand
+        )
         return [passage.to_document() for passage in found]
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from pipelines.ingest import ingest
 from tests.conftest import DOCUMENTS
-from toolkit.config import KnowledgeSettings
-from toolkit.errors import DataError, IndexMismatch
-from toolkit.store import Knowledge
+from toolkit.bundle import BotFolder
+from toolkit.chatbot import open_knowledge
+from toolkit.config import BotConfig, KnowledgeSettings
+from toolkit.errors import DataError, IndexMismatch, StoreLocked
+from toolkit.store import Knowledge, SearchOptions
 from toolkit.testing import HashEmbedder
 
 
@@ -87,6 +92,66 @@ def test_passages_fit_what_was_asked_for(papers: Path, tmp_path: Path, embedder:
 
 def test_another_embedder_is_refused(papers: Path, tmp_path: Path, embedder: HashEmbedder) -> None:
     ingest(KnowledgeSettings(documents=papers), tmp_path / "store")
+    kept = embedder.identity
     embedder.identity = HashEmbedder(256, name="another").identity
-    with pytest.raises(IndexMismatch):
+    with pytest.raises(IndexMismatch) as caught:
         ingest(KnowledgeSettings(documents=papers), tmp_path / "store")
+    assert "Set knowledge.embedder back to 'hash'" in caught.value.hint
+    assert f"remove {tmp_path / 'store'} and run: housevoice ingest" in caught.value.hint
+    # Both remedies work: back to the old one, or everything anew with the new one.
+    embedder.identity = kept
+    assert len(ingest(KnowledgeSettings(documents=papers), tmp_path / "store").unchanged) == 3
+    shutil.rmtree(tmp_path / "store")
+    embedder.identity = HashEmbedder(256, name="another").identity
+    assert len(ingest(KnowledgeSettings(documents=papers), tmp_path / "store").added) == 3
+    with Knowledge.open(tmp_path / "store", embedder) as knowledge:
+        assert "38 hours" in knowledge.search("How long does the Ember lamp burn?", k=1)[0].text
+
+
+def test_embeddings_of_langchain_can_be_handed_over(papers: Path, tmp_path: Path) -> None:
+    from langchain_core.embeddings import DeterministicFakeEmbedding
+
+    embeddings = DeterministicFakeEmbedding(size=16)
+    assert len(ingest(KnowledgeSettings(documents=papers), tmp_path / "store", embedder=embeddings).added) == 3
+    assert len(ingest(KnowledgeSettings(documents=papers), tmp_path / "store", embedder=embeddings).unchanged) == 3
+
+
+def test_the_search_command_filters(small_bot: Path, embedder: HashEmbedder) -> None:
+    from typer.testing import CliRunner
+
+    from pipelines.cli import app
+
+    def sources(*options: str) -> set[str]:
+        done = CliRunner().invoke(app, ["search", str(small_bot), "Ember lamp", "--json", *options])
+        assert done.exit_code == 0
+        return {json.loads(line)["source"] for line in done.stdout.splitlines()}
+
+    assert sources() == {"lamp.md", "shop.txt", "kite.md"}
+    assert sources("--source", "kite.md") == {"kite.md"}
+    assert sources("--source", "kite.md", "--source", "shop.txt") == {"kite.md", "shop.txt"}
+    assert sources("--type", "txt") == {"shop.txt"}
+    assert sources("--type", "md", "--where", "source!=lamp.md") == {"kite.md"}
+
+
+def test_a_bot_is_searched_as_its_settings_say(papers: Path, tmp_path: Path, embedder: HashEmbedder) -> None:
+    place = BotFolder(tmp_path)
+    settings = KnowledgeSettings(documents=papers, mmr=0.7, reranker="some/model", join_neighbours=2)
+    with pytest.raises(DataError, match="holds no knowledge"):
+        open_knowledge(place, BotConfig(name="a", knowledge=settings))
+    ingest(settings, place.knowledge)
+    knowledge = open_knowledge(place, BotConfig(name="a", knowledge=settings))
+    assert knowledge is not None
+    assert knowledge.options == SearchOptions(0.7, "some/model", 2)
+    knowledge.close()
+
+
+def test_a_locked_folder_is_left_before_the_embedder_is_loaded(
+    papers: Path, tmp_path: Path, embedder: HashEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(KnowledgeSettings(documents=papers), tmp_path / "store")
+    monkeypatch.setattr("toolkit.embedding.load_embedder", None)
+    with Knowledge.open(tmp_path / "store", embedder) as knowledge, knowledge.writing():
+        started = time.perf_counter()
+        with pytest.raises(StoreLocked, match="is locked"):
+            ingest(KnowledgeSettings(documents=papers), tmp_path / "store")
+        assert time.perf_counter() - started < 2.0

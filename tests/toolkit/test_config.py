@@ -108,6 +108,23 @@ def test_paths_are_resolved_against_the_file(tmp_path: Path) -> None:
     assert config.evaluation.questions == folder.resolve() / "q.jsonl"
 
 
+def test_models_in_folders_beside_the_file_are_found_and_names_stay(tmp_path: Path) -> None:
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    raw = {"name": "a", "knowledge": {"embedder": "models/mine", "reranker": "cross-encoder/some-name"}}
+    knowledge = load_config(write(tmp_path, raw))[0].knowledge
+    assert knowledge is not None
+    assert knowledge.embedder == str(tmp_path.resolve() / "models" / "mine")
+    assert knowledge.reranker == "cross-encoder/some-name"
+
+
+def test_the_options_of_finding_are_checked() -> None:
+    message = faults(
+        {"name": "a", "knowledge": {"mmr": 1.5, "join_neighbours": -1, "chroma_port": 0, "chroma_hots": "x"}}
+    ).message
+    for key in ("knowledge.mmr:", "knowledge.join_neighbours:", "knowledge.chroma_port:", "'chroma_host'"):
+        assert key in message
+
+
 def test_the_folder_stands_for_its_file(tmp_path: Path) -> None:
     write(tmp_path, {"name": "a", "voice": {}})
     assert load_config(tmp_path)[1] == tmp_path / "bot.yaml"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from langchain_core.documents import Document
 
-from toolkit.errors import DataError
-from toolkit.store import Knowledge, ranking
-from toolkit.store.filters import sql_condition
+from toolkit.errors import DataError, ModelError
+from toolkit.store import Knowledge, SearchOptions, ranking, search
+from toolkit.store.filters import read_filter, sql_condition
 from toolkit.store.lexical import LexicalIndex
 from toolkit.store.manifest import Manifest
 from toolkit.store.search import exact_nearest
@@ -172,6 +172,84 @@ def test_reranker_has_the_last_word(knowledge: Knowledge) -> None:
     assert [len(hit.text) for hit in hits] == sorted((len(hit.text) for hit in hits), reverse=True)
 
 
+def test_cross_encoder_is_loaded_by_name_once(tmp_path: Path, knowledge: Knowledge) -> None:
+    from sentence_transformers import CrossEncoder
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    words = {word: index for index, word in enumerate(["[PAD]", "[CLS]", "[SEP]", "[UNK]", "paper", "trays"])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]"}
+    config = BertConfig(
+        vocab_size=6,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=8,
+        num_labels=1,
+    )
+    BertForSequenceClassification(config).save_pretrained(tmp_path / "cross")
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(tmp_path / "cross")
+
+    knowledge.options = SearchOptions(reranker=str(tmp_path / "cross"))
+    hits = knowledge.search("paper trays", k=4)
+    model = CrossEncoder(str(tmp_path / "cross"), device="cpu")
+    wanted = model.predict([("paper trays", hit.text) for hit in hits], show_progress_bar=False)
+    assert [hit.score for hit in hits] == pytest.approx(sorted(wanted.tolist(), reverse=True), abs=1e-5)
+    first = knowledge._own_reranker()
+    assert first is knowledge._own_reranker()
+
+
+def test_cross_encoder_that_is_not_there_is_named(tmp_path: Path, knowledge: Knowledge) -> None:
+    knowledge.options = SearchOptions(reranker=str(tmp_path / "nothing"))
+    with pytest.raises(ModelError, match="cross-encoder"):
+        knowledge.search("paper")
+
+
+def test_options_hold_for_every_way_to_search(knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float | None] = []
+    real = search.hybrid_search
+
+    def noting(*arguments: object, **named: object) -> object:
+        seen.append(named["mmr"])  # type: ignore[arg-type]
+        return real(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("toolkit.store.knowledge.hybrid_search", noting)
+    knowledge.search("paper")
+    knowledge.options = SearchOptions(mmr=0.5)
+    knowledge.search("paper")
+    knowledge.as_retriever().invoke("paper")
+    knowledge.as_retriever(mmr=1.0).invoke("paper")
+    assert seen == [None, 0.5, 0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "choices", "expected"),
+    [
+        ((), {"source": ["billing.md", "printer.md"]}, {"billing.md", "printer.md"}),
+        (("date>=2024",), {"type": ["md"]}, {"billing.md"}),
+        (("page=9",), {}, {"printer.pdf"}),
+        (("page != 9", "type=pdf"), {}, {"billing.pdf"}),
+        (("tags=a",), {}, {"billing.md"}),
+        (("weight<2",), {"source": [], "type": []}, {"printer.pdf"}),
+    ],
+)
+def test_filter_of_the_command_line(
+    knowledge: Knowledge, conditions: Sequence[str], choices: dict[str, list[str]], expected: set[str]
+) -> None:
+    wanted = read_filter(conditions, **choices)
+    assert wanted is not None
+    assert sources(knowledge, "paper invoices refunds", wanted) == expected
+
+
+def test_filter_of_the_command_line_may_be_empty_but_not_unclear() -> None:
+    assert read_filter((), source=()) is None
+    for unclear in ("date", "=3", "a="):
+        with pytest.raises(DataError, match="no condition"):
+            read_filter((unclear,))
+
+
 def test_exact_search_agrees_with_the_collection(knowledge: Knowledge) -> None:
     vector = knowledge.embedder.encode(["paper trays"])[0]
     manifest = Manifest(knowledge.folder)
@@ -226,6 +304,9 @@ def test_neighbours_that_continue_a_hit_are_joined(tmp_path: Path) -> None:
         assert joined[0].text == text
         assert (joined[0].metadata["start"], joined[0].metadata["end"]) == (0, len(text))
         assert len(joined) == 1
+        knowledge.options = SearchOptions(expand=1)
+        assert knowledge.search("filter taken out", k=4)[0].text == text
+        assert knowledge.search("filter taken out", k=4, expand=0)[0].text != text
 
 
 def test_retriever_is_langchains(knowledge: Knowledge) -> None:

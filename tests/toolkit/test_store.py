@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 
-from toolkit.errors import DataError, IndexMismatch
+from toolkit.errors import DataError, IndexMismatch, StoreLocked
 from toolkit.store import Knowledge, SourceUpdate
+from toolkit.store.locking import refuse_if_locked
 from toolkit.testing_embedder import HashEmbedder
 
 TEXTS = {
@@ -160,7 +162,73 @@ def test_opened_again_it_finds_the_same(knowledge: Knowledge, embedder: HashEmbe
 def test_other_embedder_is_refused_with_the_remedy(knowledge: Knowledge) -> None:
     with pytest.raises(IndexMismatch, match="name 'hash', not 'other'") as caught:
         Knowledge.open(knowledge.folder, HashEmbedder(name="other"))
-    assert "hash" in caught.value.hint
+    assert "'hash'" in caught.value.hint
+    assert str(knowledge.folder) in caught.value.hint
+
+
+class Words(Embeddings):
+    """A LangChain embedder of another maker: what the hash embedder gives, in lists, and twice as long."""
+
+    def __init__(self, name: str = "hash") -> None:
+        self.model = "words"
+        self.inner = HashEmbedder(name=name)
+        self.sign = 2.0
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return (self.sign * self.inner.encode(texts)).tolist()
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
+
+
+def test_any_langchain_embeddings_will_do(tmp_path: Path) -> None:
+    documents = [
+        Document(page_content=text, metadata={"source": source, "tag": source[0]})
+        for source, texts in TEXTS.items()
+        for text in texts
+    ]
+    with Knowledge.create(tmp_path, embedding=Words()) as knowledge:
+        knowledge.add_documents(documents)
+        hit = knowledge.search("snow in winter", 1)[0]
+        assert (hit.text, hit.metadata["tag"]) == (TEXTS["roof.md"][1], "r")
+        knowledge.remove("roof.md")
+    with Knowledge.open(tmp_path, Words()) as again:
+        assert again.as_retriever(k=3, filter={"tag": "p"}).invoke("oil")[0].metadata["source"] == "pump.md"
+        assert again.count() == 2
+    with pytest.raises(DataError, match="cannot be loaded by its name") as caught:
+        Knowledge.open(tmp_path)
+    assert "embedding=" in caught.value.hint
+
+
+def test_embeddings_of_the_same_name_that_give_other_vectors_are_refused(tmp_path: Path) -> None:
+    with Knowledge.create(tmp_path, Words()) as knowledge:
+        knowledge.add_documents([Document(page_content="The pump needs oil.", metadata={"source": "a"})])
+    changed = Words()
+    changed.sign = -2.0
+    with pytest.raises(IndexMismatch, match="other vectors for the same text"):
+        Knowledge.open(tmp_path, changed)
+
+
+def test_swapped_chunk_is_noticed_though_the_number_is_right(knowledge: Knowledge, embedder: HashEmbedder) -> None:
+    from langchain_chroma import Chroma
+
+    knowledge.replace_source("more.md", "1", chunks("more.md", [f"text number {n}" for n in range(20)]), "1")
+    wanted = manifest_ids(knowledge)
+    knowledge.close()
+    store = Chroma(persist_directory=str(knowledge.folder), embedding_function=embedder)
+    store.delete(ids=[wanted[7]])
+    store.add_texts(["a stranger"], ids=["x"])
+    store._client.close()
+    with Knowledge.open(knowledge.folder, embedder) as mended:
+        assert mended.notes == ["Drift repaired: 1 passages written, 1 deleted."]
+        assert collection_ids(mended.folder) == wanted
+
+
+def test_locked_folder_says_so_before_a_model_is_loaded(knowledge: Knowledge) -> None:
+    refuse_if_locked(knowledge.folder)
+    with knowledge.writing(), pytest.raises(StoreLocked, match="is locked"):
+        refuse_if_locked(knowledge.folder)
+    refuse_if_locked(knowledge.folder / "nowhere")
 
 
 def test_folder_without_knowledge_is_named(tmp_path: Path) -> None:

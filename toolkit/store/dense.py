@@ -24,6 +24,8 @@ BATCH = 1000
 # Chroma writes its graph anew and does not come back from a disk that fills up meanwhile: stay clear of that.
 SPARE_BYTES = 4 << 20
 _BYTES_A_CHUNK = 6000
+# A collection of up to so many chunks is compared id by id whenever it is opened.
+COMPARED_ALL = 20_000
 Progress = Callable[[str, int, int], None]
 
 
@@ -106,8 +108,16 @@ class DenseIndex:
         return list(found["ids"][0])
 
     def healthy(self, manifest: Manifest) -> bool:
-        """Tell whether the collection holds as many chunks as it should, and finds some by themselves."""
-        return self._collection.count() == manifest.count() and self._finds_itself(manifest)
+        """Tell whether the collection holds the chunks that it should, and finds some by themselves.
+
+        Of a large one the number is compared and a few chunks are looked up: reading all ids takes too long.
+        """
+        count = manifest.count()
+        if self._collection.count() != count:
+            return False
+        if count <= COMPARED_ALL and any(self.drift(manifest)):
+            return False
+        return self._finds_itself(manifest)
 
     def drift(self, manifest: Manifest) -> tuple[list[str], list[str]]:
         """Return the ids that the collection lacks, and those that it should not have."""

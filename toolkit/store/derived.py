@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from toolkit.errors import HousevoiceError, ModelError, StoreFull, StoreLocked
+from toolkit.errors import HousevoiceError, ModelError, StoreFull
 from toolkit.store.dense import BATCH, COLLECTION, DenseIndex, connect, has_room, remove_files
 from toolkit.store.manifest import Manifest
 
@@ -19,6 +20,7 @@ DIRTY = "dirty"
 SERVER = "server"
 COLLECTION_NAME = "collection"
 SYNC_THRESHOLD = "sync_threshold"
+RETRY_SECONDS = 30.0
 Progress = Callable[[str, int, int], None]
 
 
@@ -48,8 +50,8 @@ class DerivedCollection:
         self._notes = notes
         self._index: DenseIndex | None = None
         self._spelling = 1
-        server = manifest.setting(SERVER)
-        self._server: tuple[str, int] | None = tuple(json.loads(server)) if server else None
+        self._server = server_of(manifest)
+        self._failed_at = 0.0
 
     @property
     def usable(self) -> bool:
@@ -84,8 +86,21 @@ class DerivedCollection:
                     return True
                 index.close()
         except _CollectionError as error:
-            self._notes.append(f"The Chroma collection cannot be used: {error}.")
+            self._note(f"The Chroma collection cannot be used: {error}.")
         return False
+
+    def try_again(self) -> None:
+        """Reach for a server that failed in the middle of the work, now and then: it may be back."""
+        if self._server is None or self.usable or time.monotonic() - self._failed_at < RETRY_SECONDS:
+            return
+        self._failed_at = time.monotonic()
+        with contextlib.suppress(ModelError):
+            self.open()
+
+    def _note(self, text: str) -> None:
+        """Say something once."""
+        if text not in self._notes:
+            self._notes.append(text)
 
     def open_for_writing(self, on_progress: Progress | None = None) -> None:
         """Open the collection, and repair it where that is needed; the writer's lock must be held.
@@ -216,7 +231,8 @@ class DerivedCollection:
             with _chroma_errors():
                 return self._index.nearest(vector, n)
         except _CollectionError as error:
-            self._notes.append(f"The Chroma collection cannot be used: {error}.")
+            self._note(f"The Chroma collection cannot be used: {error}.")
+            self._failed_at = time.monotonic()
             self.close()
             return None
 
@@ -228,19 +244,44 @@ class DerivedCollection:
                 index.close()
 
 
+def server_of(manifest: Manifest) -> tuple[str, int] | None:
+    """Return host and port of the server that the collection is on, or None where it is in the folder."""
+    raw = manifest.setting(SERVER)
+    if not raw:
+        return None
+    host, port = json.loads(raw)
+    return str(host), int(port)
+
+
+def forget_collection(folder: Path, manifest: Manifest) -> None:
+    """Delete the collection where it is now; a server that is gone is left alone. The lock must be held."""
+    server = server_of(manifest)
+    if server is None:
+        remove_files(folder)
+        return
+    name = manifest.setting(COLLECTION_NAME) or COLLECTION
+    with contextlib.suppress(_CollectionError), _chroma_errors():
+        client = connect(folder, server)
+        client.delete_collection(name)
+
+
 @contextmanager
 def _chroma_errors() -> Iterator[None]:
     """Turn whatever a damaged collection makes Chroma raise into one error."""
     from chromadb.errors import ChromaError
+    from httpx import HTTPError
 
     try:
         yield
-    except ChromaError as error:
+    except (ChromaError, HTTPError) as error:
         raise _CollectionError(_first_line(error)) from error
     except _FAULTS as error:
         raise _CollectionError(_first_line(error)) from error
     except BaseException as error:
-        # Chroma's engine is Rust: its panics come as an exception that is no Exception.
+        # Chroma's engine is Rust: its panics come as an exception that is no Exception. What a server or a
+        # proxy before it says that Chroma does not know, its client raises as a bare Exception.
+        if type(error) is Exception:
+            raise _CollectionError(_first_line(error)) from error
         if type(error).__name__ != "PanicException":
             raise
         raise _CollectionError(f"its engine stopped: {error}") from error
@@ -249,10 +290,3 @@ def _chroma_errors() -> Iterator[None]:
 def _first_line(error: BaseException) -> str:
     """Return what an error says, or its kind where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def lock_refused(folder: Path) -> StoreLocked:
-    """Return the error of a writer that finds another one at work."""
-    return StoreLocked(
-        f"{folder} is being written to by another process.", "Wait for it to end, then run this again."
-    )

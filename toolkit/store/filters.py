@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.errors import DataError
 
 _COMPARE = {"$eq": "=", "$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+_SIGNS = {"=": "$eq", "!=": "$ne", ">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$lte"}
+_CONDITION = re.compile(r"\s*([^=!<>]+?)\s*(=|!=|>=|<=|>|<)\s*(.+?)\s*", re.DOTALL)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _HINT = "Write {'source': 'a.md'}, {'type': ['md', 'pdf']}, {'date': {'$gte': '2024'}} or {'$or': [...]}."
 
 
@@ -25,6 +29,43 @@ def sql_condition(filter: Mapping[str, Any]) -> tuple[str, list[Any]]:
     if not parts:
         return "1", []
     return " AND ".join(f"({sql})" for sql, _ in parts), [value for _, values in parts for value in values]
+
+
+def read_filter(conditions: Sequence[str], **choices: Sequence[str]) -> dict[str, Any] | None:
+    """Read a filter from the words of a command line.
+
+    Args:
+        conditions: Such as ``date>=2024-05-01``, ``page=3`` or ``tags=billing``; all of them must hold.
+        **choices: Metadata key -> values of which it must have one; no values, no choice.
+
+    Returns:
+        The filter, or None where there is nothing to filter by.
+
+    Raises:
+        DataError: A condition has no form that is known here.
+    """
+    parts: list[dict[str, Any]] = [{key: list(values)} for key, values in choices.items() if values]
+    for condition in conditions:
+        match = _CONDITION.fullmatch(condition)
+        if match is None:
+            raise DataError(f"{condition!r} is no condition.", "Write KEY=VALUE, or KEY>=VALUE, such as date>=2024.")
+        key, sign, text = match.groups()
+        parts.append(_condition(key, _SIGNS[sign], text))
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else {"$and": parts}
+
+
+def _condition(key: str, operator: str, text: str) -> dict[str, Any]:
+    """Return one condition; what looks like a number, or like true and false, is compared as both."""
+    number = {"true": 1.0, "false": 0.0}.get(text.lower())
+    if _NUMBER.fullmatch(text):
+        number = float(text)
+    if number is None:
+        return {key: {operator: text}}
+    if operator == "$ne":
+        return {"$and": [{key: {operator: text}}, {key: {operator: number}}]}
+    return {"$or": [{key: {operator: text}}, {key: {operator: number}}]}
 
 
 def _entry(key: str, value: Any) -> tuple[str, list[Any]]:

@@ -15,27 +15,29 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 
 from toolkit.embedding import Embedder
+from toolkit.embedding_adapter import as_embedder
 from toolkit.errors import DataError
-from toolkit.store import derived, lexical
+from toolkit.store import lexical
 from toolkit.store.derived import DerivedCollection
-from toolkit.store.layout import lay_out, matching_embedder
+from toolkit.store.layout import Place, lay_out, matching_embedder
 from toolkit.store.lexical import LexicalIndex
+from toolkit.store.locking import lock_of, lock_refused
 from toolkit.store.manifest import FILE, Manifest
+from toolkit.store.options import Reranker, SearchOptions
 from toolkit.store.passages import Passage, SourceRecord
 from toolkit.store.prepare import Prepared, SourceUpdate, gather, prepare, with_identity
-from toolkit.store.search import Reranker, hybrid_search
+from toolkit.store.search import hybrid_search
 from toolkit.store.words import Vocabulary
 from toolkit.store.writer import store_batch
 
 if TYPE_CHECKING:
     from toolkit.retrieval import KnowledgeRetriever
 
-LOCK_FILE = "writer.lock"
-LOCK_SECONDS = 1.0
 # While another process writes, look for its changes this often at most.
 LOOK_SECONDS = 2.0
 Progress = Callable[[str, int, int], None]
@@ -55,6 +57,7 @@ class Knowledge:
 
     Attributes:
         notes: What was found wrong and mended, in sentences; empty when all was well.
+        options: How it is searched where a call does not say otherwise.
     """
 
     def __init__(
@@ -63,12 +66,13 @@ class Knowledge:
         self.folder = folder
         self.embedder = embedder
         self.notes: list[str] = []
+        self.options = SearchOptions()
+        self._reranker: Reranker | None = None
         self._manifest = manifest
         # Two locks, so that a search in one thread need not wait for the whole ingest of another.
         self._writer = threading.RLock()
         self._mutex = threading.RLock()
-        # The operating system drops this lock with the process that holds it, however it dies.
-        self._lock = FileLock(folder / LOCK_FILE, timeout=LOCK_SECONDS, thread_local=False)
+        self._lock = lock_of(folder)
         self._depth = 0
         self._changed = False
         self._unsaved = 0
@@ -83,43 +87,38 @@ class Knowledge:
     def create(
         cls,
         folder: Path | str,
-        embedding: Embedder,
+        embedding: Embeddings,
         *,
-        server: tuple[str, int] | None = None,
+        server: Place = None,
         sync_threshold: int | None = None,
     ) -> Knowledge:
         """Make a new knowledge folder, or open the one that is there if it has the same embedder.
 
         Args:
             folder: Where it is to be.
-            embedding: What embeds its chunks.
-            server: Host and port of a Chroma server; None keeps the collection in the folder.
+            embedding: What embeds its chunks: an embedder of ours, or any LangChain ``Embeddings``.
+            server: Host and port of a Chroma server, or ``"folder"`` to keep the collection in the folder,
+                where a new one is anyway. One that is elsewhere is made there anew; nothing is embedded for it.
             sync_threshold: Changes after which Chroma writes its graph; None for its default.
 
         Raises:
             IndexMismatch: The folder holds the knowledge of another embedder.
+            ModelError: The Chroma server cannot be reached.
+            StoreLocked: Another process is writing to it while it has to be laid out or moved.
         """
-        path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
-        there = (path / FILE).exists()
-        try:
-            # A folder that is there is only looked at: no reason to wait for its writer.
-            with FileLock(path / LOCK_FILE, timeout=0.1 if there else LOCK_SECONDS):
-                lay_out(path, embedding, server, sync_threshold)
-        except Timeout:
-            if not there:
-                raise derived.lock_refused(path) from None
-        return cls.open(path, embedding)
+        embedder = as_embedder(embedding)
+        lay_out(Path(folder), embedder, server, sync_threshold)
+        return cls.open(folder, embedder)
 
     @classmethod
     def open(
-        cls, folder: Path | str, embedding: Embedder | None = None, *, on_progress: Progress | None = None
+        cls, folder: Path | str, embedding: Embeddings | None = None, *, on_progress: Progress | None = None
     ) -> Knowledge:
         """Open a knowledge folder, and mend what a killed writer left.
 
         Args:
             folder: What :meth:`create` made.
-            embedding: The embedder; None loads the one that the manifest names.
+            embedding: The embedder, or any LangChain ``Embeddings``; None loads the one that the manifest names.
             on_progress: Called while the collection is made again.
 
         Raises:
@@ -131,7 +130,8 @@ class Knowledge:
             raise DataError(f"{path} holds no knowledge.", "Make it with: housevoice ingest <bot.yaml>")
         manifest = Manifest(path)
         try:
-            embedder = matching_embedder(path, manifest, embedding)
+            given = None if embedding is None else as_embedder(embedding)
+            embedder = matching_embedder(path, manifest, given)
             return cls(path, manifest, embedder, on_progress)
         except BaseException:
             manifest.close()
@@ -163,7 +163,7 @@ class Knowledge:
             try:
                 self._lock.acquire()
             except Timeout:
-                raise derived.lock_refused(self.folder) from None
+                raise lock_refused(self.folder) from None
             self._depth = 1
             try:
                 with self._mutex:
@@ -282,21 +282,25 @@ class Knowledge:
         *,
         mmr: float | None = None,
         reranker: Reranker | None = None,
+        expand: int | None = None,
     ) -> list[Passage]:
         """Find the ``k`` passages that fit ``query`` best.
 
         Args:
             query: A question, or words.
-            k: Passages wanted.
+            k: Passages wanted; where hits are joined with each other there are fewer.
             filter: What the metadata must be, such as ``{"source": "a.md"}`` or ``{"type": ["md", "pdf"]}``.
-            mmr: Balance of fit (1) and variety (0) of the passages; None looks at the fit alone.
-            reranker: Reads the best candidates again and orders them.
+            mmr: Balance of fit (1) and variety (0) of the passages; None does as :attr:`options` say.
+            reranker: Reads the best candidates again and orders them; None does as :attr:`options` say.
+            expand: Chunks before and after a hit that are joined with it, where they continue it; None does as
+                :attr:`options` say.
 
         Returns:
             Passages, best first; ``metadata`` has their cosine as ``dense`` and their word score as ``bm25``.
 
         Raises:
             DataError: The filter cannot be understood.
+            ModelError: The cross-encoder of the options cannot be loaded.
         """
         if k < 1 or not query.strip():
             return []
@@ -304,7 +308,7 @@ class Knowledge:
         with self._mutex:
             self._take_up()
             nearest = self.nearest if self._collection.usable else None
-            return hybrid_search(
+            found = hybrid_search(
                 self._manifest,
                 self._lexical,
                 nearest,
@@ -312,9 +316,19 @@ class Knowledge:
                 vector,
                 k,
                 filter=filter,
-                mmr=mmr,
-                reranker=reranker,
+                mmr=self.options.mmr if mmr is None else mmr,
+                reranker=reranker or self._own_reranker(),
             )
+            distance = self.options.expand if expand is None else expand
+            return self.expand(found, distance=distance) if distance else found
+
+    def _own_reranker(self) -> Reranker | None:
+        """Return the cross-encoder that the options name, loaded once."""
+        if self._reranker is None and self.options.reranker:
+            from toolkit.retrieval import load_reranker
+
+            self._reranker = load_reranker(self.options.reranker)
+        return self._reranker
 
     def nearest(self, vector: np.ndarray, n: int) -> Sequence[str]:
         """Return the ids of the ``n`` chunks nearest to a unit vector, best first: the vector side alone."""
@@ -325,6 +339,7 @@ class Knowledge:
 
     def _take_up(self) -> None:
         """Take up changes, own ones or those of another process."""
+        self._collection.try_again()
         if self._changed:
             self._lexical.refresh()
             self._changed = self._depth > 0

@@ -277,9 +277,9 @@ class Manifest:
         rows = self._some("SELECT id, source, text, metadata, digest FROM chunk WHERE id IN", ids)
         return {row[0]: Chunk(row[0], row[1], row[2], json.loads(row[3]), row[4]) for row in rows}
 
-    def ids(self) -> list[str]:
-        """Return the ids of all chunks, in no order."""
-        return [row[0] for row in self._all("SELECT id FROM chunk")]
+    def ids(self, limit: int = -1) -> list[str]:
+        """Return the ids of all chunks, or of some of them, in no order."""
+        return [row[0] for row in self._all("SELECT id FROM chunk LIMIT ?", (limit,))]
 
     def ids_of(self, source: str) -> list[str]:
         """Return the ids of a source's chunks, in the order of the text."""

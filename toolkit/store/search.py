@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from toolkit.store import ranking
 from toolkit.store.filters import sql_condition
 from toolkit.store.lexical import LexicalIndex
 from toolkit.store.manifest import Manifest
+from toolkit.store.options import Reranker
 from toolkit.store.passages import Candidate, Passage
 
 # A filter that leaves fewer chunks than this is searched exactly, all of it.
@@ -19,14 +20,6 @@ EXACT_BELOW = 5000
 _BLOCK = 4096
 
 Nearest = Callable[[np.ndarray, int], Sequence[str]]
-
-
-class Reranker(Protocol):
-    """Scores passages for a question by reading both together."""
-
-    def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
-        """Return one score a text, higher is better."""
-        ...
 
 
 def hybrid_search(
