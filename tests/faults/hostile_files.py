@@ -13,8 +13,8 @@ import contextlib
 import io
 import json
 import os
-import resource
 import tempfile
+import threading
 import time
 import zipfile
 import zlib
@@ -22,12 +22,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from toolkit.documents import ParseLimits, find_files, parse_files
 from toolkit.documents.worker import Worker
 
 SECRET = "the secret is kept elsewhere"
 GOOD_TEXT = "The warehouse opens at seven in the morning."
+_ASK_SECONDS = 0.01
 _LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
 _ENTITIES = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "ha">{_LAUGHS}]>'
 _WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
@@ -174,8 +176,9 @@ def _write_nested(folder: Path) -> None:
     (folder / "nested.html").write_text("<div><ul><li>" * 500 + GOOD_TEXT)
     (folder / "deep.md").write_text(">" * 50_000 + " deep\n\n" + "[" * 50_000 + "\n\n" + "`a" * 50_000)
     (folder / "deep.rst").write_text("\n".join(" " * (2 * n) + "* deep\n" for n in range(600)))
-    part = "Content-Type: multipart/mixed; boundary=b\n\n--b\n"
-    (folder / "deep.eml").write_text("From: a@b.c\nTo: d@e.f\nSubject: x\n" + part * 3000)
+    part = "Content-Type: multipart/mixed; boundary=b{0}e\n\n--b{0}e\n"
+    whole = "".join(part.format(number) for number in range(3000))
+    (folder / "deep.eml").write_text(f"From: a@b.c\nTo: d@e.f\nSubject: x\n{whole}")
     (folder / "deep.rtf").write_text("{\\rtf1 " + "{" * 500_000)
     (folder / "wide.csv").write_text(",".join("a" * 100_000) + "\n" + '"' * 100_001)
 
@@ -227,29 +230,42 @@ class Outcome:
 
 @contextmanager
 def _peaks() -> Iterator[list[int]]:
-    """Collect the largest resident size of each reader in bytes, asked of the system before it is stopped."""
-    found: list[int] = []
-    stop = Worker.stop
+    """Collect the largest resident sizes of the readers, in bytes, as the system keeps them.
 
-    def recorded(worker: Worker) -> None:
+    They are asked before a reader is stopped, and all the time in between: one that dies is asked no more.
+    """
+    found: list[int] = []
+    start, stop = Worker._start, Worker.stop
+
+    def started(worker: Worker) -> Any:
+        process = start(worker)
+        threading.Thread(target=watch, args=(process.pid,), daemon=True).start()
+        return process
+
+    def watch(pid: int) -> None:
+        while peak := _peak_bytes(pid):
+            found.append(peak)
+            time.sleep(_ASK_SECONDS)
+
+    def stopped(worker: Worker) -> None:
         if worker.pid is not None:
             found.append(_peak_bytes(worker.pid))
         stop(worker)
 
-    Worker.stop = recorded  # type: ignore[method-assign]
+    Worker._start, Worker.stop = started, stopped  # type: ignore[method-assign]
     try:
         yield found
     finally:
-        Worker.stop = stop  # type: ignore[method-assign]
+        Worker._start, Worker.stop = start, stop  # type: ignore[method-assign]
 
 
 def _peak_bytes(pid: int) -> int:
-    """Return the largest size that a process had; for one that has died, the largest of any child so far."""
+    """Return the largest resident size that a process had so far, 0 where it is gone."""
     with contextlib.suppress(OSError):
         for row in Path(f"/proc/{pid}/status").read_text().splitlines():
             if row.startswith("VmHWM:"):
                 return int(row.split()[1]) << 10
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10
+    return 0
 
 
 def examine(folder: Path, limits: ParseLimits) -> Iterator[Outcome]:

@@ -153,8 +153,15 @@ def test_a_file_without_text_is_refused(tmp_path: Path) -> None:
     out = io.BytesIO()
     with xlsxwriter.Workbook(out) as book:
         book.add_worksheet("Empty")
-    with pytest.raises(Unreadable, match="no text"):
+    with pytest.raises(Unreadable, match="no text$"):
         read_bytes(out.getvalue(), "a.xlsx")
+    members = {
+        "mimetype": "application/vnd.oasis.opendocument.text",
+        "content.xml": f"<office:document-content {ODF}/>",
+        "Pictures/scan.PNG": "x",
+    }
+    with pytest.raises(Unreadable, match="no text, only pictures"):
+        read_bytes(_zipped(members), "a.odt")
 
 
 def _saved(document: Any) -> bytes:

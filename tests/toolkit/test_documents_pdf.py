@@ -16,7 +16,7 @@ def parts(extract: Extract) -> Iterator[tuple[str, str]]:
 
 
 def make_pdf(*pages: list[tuple[int, int, int, str]], extra: str = "", turned: bool = False) -> bytes:
-    """Make a PDF; each page is a list of ``(size, x, y, text)``, text with a ``$`` before it in Courier."""
+    """Make a PDF; each page is a list of ``(size, x, y, text)``, with ``$`` before it in Courier, ``*`` in bold."""
     objects = {1: b"<< /Type /Catalog /Pages 2 0 R %s >>" % extra.encode()}
     kids = []
     for index, page in enumerate(pages):
@@ -25,12 +25,13 @@ def make_pdf(*pages: list[tuple[int, int, int, str]], extra: str = "", turned: b
         objects[number] = (
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents %d 0 R %s /Resources << /Font << "
             b"/C << /Type /Font /Subtype /Type1 /BaseFont /Courier >> "
+            b"/B << /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold >> "
             b"/F << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>"
             % (number + 1, b"/Rotate 90" if turned else b"")
         )
         shows = "".join(
-            f"BT /{'C' if text[0] == '$' else 'F'} {size} Tf "
-            f"{f'0 1 -1 0 {600 - y} {x} Tm' if turned else f'{x} {y} Td'} ({text.lstrip('$')}) Tj ET\n"
+            f"BT /{ {'$': 'C', '*': 'B'}.get(text[0], 'F') } {size} Tf "
+            f"{f'0 1 -1 0 {600 - y} {x} Tm' if turned else f'{x} {y} Td'} ({text.lstrip('$*')}) Tj ET\n"
             for size, x, y, text in page
         ).encode()
         objects[number + 1] = b"<< /Length %d >>\nstream\n%s\nendstream" % (len(shows), shows)
@@ -161,6 +162,42 @@ def test_lines_of_code_stay_a_block_and_a_typescript_is_none() -> None:
     assert part[1].endswith("as everybody can see.\n\n```\nif open:\n    print 1\n```\n\nThen close it.")
     typed = [(10, 50, 700 - 12 * index, f"$A letter has many lines such as {index}") for index in range(4)]
     assert "```" not in " ".join(text for _, text in parts(read_bytes(make_pdf(typed), "a.pdf")))
+
+
+def _row(y: int, *cells: str) -> list[tuple[int, int, int, str]]:
+    return [(10, 50 + 120 * index, y, text) for index, text in enumerate(cells) if text]
+
+
+def test_rows_under_a_bold_header_name_their_columns() -> None:
+    page = [
+        *_row(700, "Totals of the year"),
+        *_row(688, "", "*Hours", "*Rate", "*Cost"),
+        *_row(676, "Paint", "1.5", "150", "225"),
+        *_row(664, "Supplies"),
+        *_row(652, "Body", "", "-", "30"),
+        *_row(640, "Sum", "2", "n/a", "5,738"),
+        *_row(628, "Note", "Only a minor repair"),
+    ]
+    (part,) = parts(read_bytes(make_pdf(page), "a.pdf"))
+    first = "Paint; Hours: 1.5; Rate: 150; Cost: 225\nSupplies\nBody; Rate: -; Cost: 30"
+    rows = f"{first}\nSum; Hours: 2; Rate: n/a; Cost: 5,738"
+    assert part[1].replace("\n\n", "\n") == f"Totals of the year\n{rows}\nNote | Only a minor repair"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("Name", "Ann", "City"), ("Age", "34", "9000"), ("Floor", "2", "12")],  # no header: nothing is bold
+        [("*Name", "Ann", "*City", "Rome"), ("*Age", "34", "*Code", "9000"), ("*Floor", "2", "*Door", "12")],  # a form
+        [("*Name", "*Ann", "*City"), ("*Age", "*34", "*9000"), ("*Floor", "*2", "*12")],  # all is bold
+        [("*Item", "*Place", "*Shop"), ("Tea", "Rome", "A"), ("Milk", "Bonn", "B")],  # no numbers below
+        [("*Plan for two",), ("*Item", "*Price"), ("Tea", "4"), ("Milk", "1")],  # two columns
+    ],
+)
+def test_what_may_be_no_table_keeps_its_bars(rows: list[tuple[str, ...]]) -> None:
+    page = [cell for index, row in enumerate(rows) for cell in _row(700 - 12 * index, *row)]
+    (part,) = parts(read_bytes(make_pdf(page), "a.pdf"))
+    assert part[1].split("\n") == [" | ".join(cell.lstrip("*") for cell in row) for row in rows]
 
 
 def test_the_number_of_a_heading_is_no_cell() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -38,6 +40,7 @@ _FROM_BYTES = {
     "eml": ("mail", "read_mail"),
     "xml": ("data", "read_xml"),
 }
+_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".emf", ".wmf", ".svg", ".webp")
 
 
 def read_bytes(data: bytes, name: str, *, depth: int = 0) -> Extract:
@@ -67,8 +70,15 @@ def read_bytes(data: bytes, name: str, *, depth: int = 0) -> Extract:
     else:
         raise Unreadable("an archive within another file, which is not opened")
     if not extract.sections:
-        raise Unreadable("it has no text")
+        raise Unreadable("it has no text, only pictures" if _has_pictures(data, kind) else "it has no text")
     return extract
+
+
+def _has_pictures(data: bytes, kind: str) -> bool:
+    if kind not in {"docx", "pptx", "xlsx", "odt", "odp", "ods", "epub"}:
+        return False
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return any(name.lower().endswith(_PICTURES) for name in archive.namelist() if "humbnail" not in name)
 
 
 def _from_bytes(kind: str, depth: int) -> Callable[[bytes, str], Extract]:

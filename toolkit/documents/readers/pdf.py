@@ -15,6 +15,7 @@ from toolkit.documents.outline import Outline, one_line
 from toolkit.documents.readers.pdf_glyphs import page_lines
 from toolkit.documents.readers.pdf_layout import Line, blocks, body_size, heading_sizes, join_rows, plain_type
 from toolkit.documents.readers.pdf_order import in_reading_order
+from toolkit.documents.readers.pdf_tables import name_columns
 
 _REASONS = {
     pdfium.FPDF_ERR_PASSWORD: "the PDF is encrypted with a password; save it without one",
@@ -47,7 +48,7 @@ def read_pdf(data: bytes, name: str) -> Extract:
         outline.page(number)
         for level, heading in enumerate(_path_at(marks, number), 1):
             outline.place(level, heading)
-        for level, block in blocks(lines, sizes):
+        for level, block in blocks(name_columns(lines), sizes):
             if level:
                 outline.heading(level, block)
             else:

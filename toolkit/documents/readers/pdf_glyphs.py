@@ -14,11 +14,12 @@ from typing import Any
 import pypdfium2.raw as pdfium
 
 from toolkit.documents.outline import one_line
-from toolkit.documents.readers.pdf_layout import Line
+from toolkit.documents.readers.pdf_layout import Cell, Line
 
 _BROKEN = "\ufffe\x02\u00ad"  # how pdfium writes the hyphen of a word that the line's end cuts in two
 _UNKNOWN = "\ufffd"
-_FIXED_PITCH = 1  # PDF 32000-1:2008, table 123
+_FIXED_PITCH, _FORCE_BOLD = 1, 1 << 18  # PDF 32000-1:2008, table 123
+_BOLD = re.compile(rb"(?i)bold|black|heavy|cmbx|sfbx")
 _MONO = re.compile(rb"(?i)mono|courier|consol|typewriter|menlo|cmtt|sftt")
 # What stands alone before a gap and is a mark of what follows, not a column of its own.
 _MARK = re.compile(r"(?:\d{1,2}(?:\.\d{1,2})+\.?|\d{1,3}[.)]|\([a-z0-9]{1,3}\)|[a-z][.)]|[-•▪◦·*–●○■□▶➢‣])$")
@@ -100,7 +101,9 @@ class _Page:
         last = self._box(end - 1, loose=True)[1]
         bottom = last if first - last > 0.5 * size else first  # pdfium joins what a hyphen cuts in two
         mono = end - begin > 2 and self._is_mono((begin + end) // 2) and self._is_mono(end - 1)
-        return Line(self._shown(begin, end, size, mono), left, right, bottom, size, mono, first)
+        cells = self._cells(begin, end, size, mono)
+        text = " | ".join(cell.text for cell in cells)
+        return Line(text, left, right, bottom, size, mono, first, tuple(cells))
 
     def _box(self, index: int, *, loose: bool = False) -> tuple[float, float, float, float]:
         box = self._reader.get_charbox(index, loose=loose)
@@ -113,24 +116,37 @@ class _Page:
             return -top, left, -bottom, right
         return left, bottom, right, top
 
-    def _shown(self, begin: int, end: int, size: float, mono: bool) -> str:
-        """Return a line's text with a bar wherever the space between two words is that between two columns."""
+    def _cells(self, begin: int, end: int, size: float, mono: bool) -> list[Cell]:
+        """Cut a line wherever the space between two words is that between two columns."""
         words = list(re.finditer(r"\S+", self._text[begin:end]))
-        shown = words[0][0]
-        bars = 0
+        parts: list[list[re.Match[str]]] = [words[:1]]
         for last, word in pairwise(words):
             before = self._box(begin + last.end() - 1)[2]
             after = self._box(begin + word.start())[0]
-            wide = not mono and after - before > 1.3 * size
-            if wide and last is words[0] and _MARK.match(last[0]) and word[0][0].isalpha():
-                wide = False
-            bars += wide
-            shown += (" | " if wide else " ") + word[0]
+            marked = last is words[0] and _MARK.match(last[0]) and word[0][0].isalpha()
+            if mono or marked or after - before <= 1.3 * size:
+                parts[-1].append(word)
+            else:
+                parts.append([word])
+        return [self._cell(begin, part) for part in parts]
+
+    def _cell(self, begin: int, words: list[re.Match[str]]) -> Cell:
+        text = " ".join(word[0] for word in words)
         # Characters beyond 16 bits come in two halves here.
-        return one_line(shown.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
+        text = one_line(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
+        first = begin + words[0].start()
+        return Cell(text, self._box(first)[0], self._box(begin + words[-1].end() - 1)[2], self._is_bold(first))
 
     def _is_mono(self, index: int) -> bool:
+        name, flags = self._font(index)
+        return bool(flags & _FIXED_PITCH or _MONO.search(name))
+
+    def _is_bold(self, index: int) -> bool:
+        name, flags = self._font(index)
+        return bool(flags & _FORCE_BOLD or _BOLD.search(name))
+
+    def _font(self, index: int) -> tuple[bytes, int]:
         name = ctypes.create_string_buffer(128)
         flags = ctypes.c_int(0)
         pdfium.FPDFText_GetFontInfo(self._reader, index, name, len(name), flags)
-        return bool(flags.value & _FIXED_PITCH or _MONO.search(name.value))
+        return name.value, flags.value

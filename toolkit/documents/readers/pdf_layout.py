@@ -22,6 +22,16 @@ _MOST_HEADING = 120
 
 
 @dataclass(frozen=True)
+class Cell:
+    """What stands between two gaps of a line, with its place in points, and whether its first letter is bold."""
+
+    text: str
+    left: float
+    right: float
+    bold: bool = False
+
+
+@dataclass(frozen=True)
 class Line:
     """One line of a page, or several that hyphens join.
 
@@ -33,6 +43,8 @@ class Line:
         size: Height of the font, in points; 0 where places are unknown.
         mono: Whether its letters have one width, as those of code do.
         first: Like ``bottom``, of the first of several joined lines.
+        cells: Its parts, where gaps as between columns cut it; else one.
+        row: Whether it is a row of a table whose columns it names.
     """
 
     text: str
@@ -42,6 +54,8 @@ class Line:
     size: float = 0.0
     mono: bool = False
     first: float = 0.0
+    cells: tuple[Cell, ...] = ()
+    row: bool = False
 
 
 def join_rows(lines: Sequence[Line]) -> list[Line]:
@@ -54,10 +68,19 @@ def join_rows(lines: Sequence[Line]) -> list[Line]:
             gap = " | " if line.left - last.right > 1.5 * line.size else " "
             mono = line.mono and (last.mono or last.text.isdecimal())  # code, or code with its line's number
             text = last.text + ("  " if mono else gap) + line.text
-            rows[-1] = Line(text, last.left, line.right, line.bottom, last.size, mono, last.first)
+            rows[-1] = replace(
+                last, text=text, right=line.right, bottom=line.bottom, mono=mono, cells=_cells(last, line, gap)
+            )
         else:
             rows.append(line)
     return rows
+
+
+def _cells(left: Line, right: Line, gap: str) -> tuple[Cell, ...]:
+    if gap != " " or not left.cells or not right.cells:
+        return left.cells + right.cells
+    one, other = left.cells[-1], right.cells[0]
+    return (*left.cells[:-1], Cell(f"{one.text} {other.text}", one.left, other.right, one.bold), *right.cells[1:])
 
 
 def body_size(pages: Sequence[Sequence[Line]]) -> float:
@@ -152,18 +175,22 @@ def _joint(previous: Line, line: Line, right: float, leading: float) -> str:
     """Return what stands between two lines: a blank, a line break or a paragraph break."""
     size = max(line.size, previous.size, 1.0)
     drop = previous.bottom - line.first
-    if " | " in previous.text and " | " in line.text and 0 < drop < 3.2 * size:
+    if _has_cells(previous) and _has_cells(line) and 0 < drop < 3.2 * size:
         return "\n"  # rows of a table stay together, and its first with them: it may name the columns
     if drop > max(1.35 * leading, 1.1 * size) or drop < -0.5 * size:  # a gap, or the top of the next column
         near = drop < max(2.2 * leading, 2 * size)  # a large sign within a line pushes the next one down
         continues = near and line.text[:1].islower() and not previous.text.endswith(_SENTENCE_END)
         return " " if continues else "\n\n"
-    if _MARK.match(line.text) or _is_row(line.text) or _is_row(previous.text):
+    if previous.row or line.row or _MARK.match(line.text) or _is_row(line.text) or _is_row(previous.text):
         return "\n"
     if line.text[:1].islower() and not previous.text.endswith(_SENTENCE_END):
         return " "
     full = previous.right >= right - max(0.12 * right, 4 * size)
     return " " if full else "\n"
+
+
+def _has_cells(line: Line) -> bool:
+    return line.row or " | " in line.text
 
 
 def _is_row(text: str) -> bool:
