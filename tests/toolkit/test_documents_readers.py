@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -290,6 +291,12 @@ def test_a_few_bad_bytes_in_utf8_are_replaced_and_told() -> None:
 )
 def test_the_type_comes_from_the_content_first(data: bytes, name: str, kind: str) -> None:
     assert sniff(data, name) == kind
+
+
+def test_noise_is_no_text_whatever_its_name() -> None:
+    for seed in range(40):
+        with pytest.raises(Unreadable, match="binary"):
+            sniff(random.Random(seed).randbytes(3000), "notes.md")
 
 
 @pytest.mark.parametrize(

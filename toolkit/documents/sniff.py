@@ -174,8 +174,9 @@ def _binary_kind(data: bytes) -> str:
     sample = data[:65536]
     if _wide_without_bom(sample):
         return ""
-    # A stray control byte or two is a text with dirt in it; one in ten is no text.
-    if len(_LIKELY_BINARY.findall(sample)) > max(2, len(sample) // 10):
+    # A stray control byte or two is a text with dirt in it; of noise they are one in ten, and so are they of
+    # whatever is compressed or encrypted.
+    if len(_LIKELY_BINARY.findall(sample)) > max(2, len(sample) // 30):
         return "a binary file of unknown kind"
     return ""
 
