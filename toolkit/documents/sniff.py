@@ -176,7 +176,8 @@ def _binary_kind(data: bytes) -> str:
         return ""
     # A stray control byte or two is a text with dirt in it; of noise they are one in ten, and so are they of
     # whatever is compressed or encrypted.
-    if len(_LIKELY_BINARY.findall(sample)) > max(2, len(sample) // 30):
+    most = max(2, min(len(sample) // 10, 8 + len(sample) // 40))
+    if len(_LIKELY_BINARY.findall(sample)) > most:
         return "a binary file of unknown kind"
     return ""
 
