@@ -189,15 +189,12 @@ def _packed(linear: torch.nn.Linear, *, gelu: bool) -> torch.nn.Module:
     import torch
 
     after = "gelu" if gelu else "none"
+    weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), TOKENS_PER_BATCH)
+    bias = linear.bias.detach()
 
     class PackedLinear(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), TOKENS_PER_BATCH)
-            self.bias = linear.bias.detach()
-
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-            return torch.ops.mkldnn._linear_pointwise(inputs, self.weight, self.bias, after, [], "none")
+            return torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, after, [], "none")
 
     return PackedLinear()
 

@@ -330,14 +330,19 @@ def test_writer_mends_what_another_left_that_was_killed(knowledge: Knowledge) ->
     assert collection_ids(knowledge.folder) == manifest_ids(knowledge)
 
 
-def test_damaged_word_index_is_built_again(tmp_path: Path, embedder: HashEmbedder) -> None:
+@pytest.mark.parametrize("torn", [True, False])
+@pytest.mark.parametrize("name", ["data.npy", "indices.npy", "indptr.npy", "numbers.npy", "checksums.json"])
+def test_damaged_word_index_is_built_again(
+    tmp_path: Path, embedder: HashEmbedder, name: str, torn: bool
+) -> None:
     with Knowledge.create(tmp_path, embedder) as knowledge:
         knowledge.replace_source(
             "n.md", "1", chunks("n.md", [f"number{index} is here" for index in range(30)]), "1"
         )
         assert knowledge.search("number17", k=1)[0].text == "number17 is here"
-    for file in tmp_path.glob("bm25-*/data.npy"):
-        file.write_bytes(b"torn")
+    for file in tmp_path.glob(f"bm25-*/{name}"):
+        content = file.read_bytes()
+        file.write_bytes(b"torn" if torn else content[:-8] + bytes(8 * [254]))
     with Knowledge.open(tmp_path, embedder) as knowledge:
         assert knowledge.search("number17", k=1)[0].text == "number17 is here"
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import numpy as np
 
 from toolkit.errors import StoreFull
+from toolkit.store.checksum import crc_of
 from toolkit.store.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class DenseIndex:
             return False
         if count <= COMPARED_ALL and any(self.drift(manifest)):
             return False
-        return self._finds_itself(manifest)
+        return self.finds_itself(manifest)
 
     def drift(self, manifest: Manifest) -> tuple[list[str], list[str]]:
         """Return the ids that the collection lacks, and those that it should not have."""
@@ -125,8 +126,8 @@ class DenseIndex:
         wanted = set(manifest.ids())
         return sorted(wanted - held), sorted(held - wanted)
 
-    def _finds_itself(self, manifest: Manifest) -> bool:
-        """Ask for a few chunks by their own vectors."""
+    def finds_itself(self, manifest: Manifest) -> bool:
+        """Ask for a few chunks by their own vectors, which also makes Chroma write what it held back."""
         numbers = manifest.numbers()
         if not len(numbers):
             return True
@@ -176,6 +177,19 @@ def remove_files(folder: Path) -> None:
             path.unlink()
         elif path.is_dir() and _is_uuid(path.name):
             shutil.rmtree(path)
+
+
+def checksums(folder: Path) -> dict[str, list[int]]:
+    """Return length and CRC-32 of each file of Chroma's graphs in ``folder``.
+
+    Chroma maps these files into memory unchecked, and damage in them ends the process; its database it checks
+    itself. A graph that it never wrote, for want of changes, has files without meaning and is left out.
+    """
+    found = {}
+    for path in sorted(folder.glob("*/*")):
+        if _is_uuid(path.parent.name) and path.with_name("index_metadata.pickle").exists():
+            found[f"{path.parent.name}/{path.name}"] = [path.stat().st_size, crc_of(path)]
+    return found
 
 
 def _is_uuid(name: str) -> bool:

@@ -13,11 +13,20 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.errors import HousevoiceError, ModelError, StoreFull
-from toolkit.store.dense import BATCH, COLLECTION, DenseIndex, connect, has_room, remove_files
+from toolkit.store.dense import (
+    BATCH,
+    COLLECTION,
+    DenseIndex,
+    checksums,
+    connect,
+    has_room,
+    remove_files,
+)
 from toolkit.store.manifest import Manifest
 
 DIRTY = "dirty"
 SERVER = "server"
+FILES = "files"
 COLLECTION_NAME = "collection"
 SYNC_THRESHOLD = "sync_threshold"
 RETRY_SECONDS = 30.0
@@ -78,6 +87,9 @@ class DerivedCollection:
             return True
         if self.dirty or self._manifest.pending_count():
             return False
+        if not self._intact():
+            self._note("Files of the Chroma collection are not as they were written.")
+            return False
         try:
             with _chroma_errors():
                 index = self._connect()
@@ -126,14 +138,35 @@ class DerivedCollection:
             raise StoreFull(
                 f"The disk of {self._folder} is full.", "Make room and open it again; nothing is lost."
             )
-        if not self.dirty and self._mended():
+        if not self.dirty and self._intact() and self._mended():
             return
         self._manifest.set_setting(DIRTY, "1")
         count = self._manifest.count()
         if count:
             self._notes.append(f"The Chroma collection was made again from the manifest ({count} passages).")
         self._rebuild(on_progress)
-        self._manifest.set_setting(DIRTY, "0")
+        self._sign()
+
+    def _intact(self) -> bool:
+        """Tell whether the files of the collection are those that the last writer left."""
+        kept = self._manifest.setting(FILES)
+        return not kept or self._server is not None or json.loads(kept) == checksums(self._folder)
+
+    def _sign(self) -> None:
+        """Note that a writer ended, and what its files look like; a collection that fails stays dirty."""
+        try:
+            with _chroma_errors():
+                found = self._index is not None and self._index.finds_itself(self._manifest)
+        except _CollectionError:
+            found = False
+        if not found:
+            self._note("The Chroma collection does not find what was written and will be made again.")
+            self.close()
+            return
+        files = checksums(self._folder) if self._server is None else {}
+        with self._manifest.transaction():
+            self._manifest.set_setting(FILES, json.dumps(files))
+            self._manifest.set_setting(DIRTY, "0")
 
     def _mended(self) -> bool:
         """Try to mend a drift by telling the collection what it lacks."""
@@ -146,6 +179,7 @@ class DerivedCollection:
                     index.catch_up(self._manifest)
                     if index.healthy(self._manifest):
                         self._index = index
+                        self._sign()
                         self._notes.append(
                             f"Drift repaired: {len(lacks)} passages written, {len(extra)} deleted."
                         )
@@ -162,6 +196,8 @@ class DerivedCollection:
         else:
             with contextlib.suppress(_CollectionError), _chroma_errors():
                 self._connect().clear()
+        # Chroma would hand out the engine again that has the files open which were removed.
+        self._spelling += 1
         self._manifest.tell_all()
         try:
             with _chroma_errors():
@@ -221,7 +257,7 @@ class DerivedCollection:
             self.close()
             raise
         if end:
-            self._manifest.set_setting(DIRTY, "0")
+            self._sign()
 
     def nearest(self, vector: np.ndarray, n: int) -> list[str] | None:
         """Return the ids of about ``n`` nearest chunks; None where the collection cannot be asked."""

@@ -8,6 +8,7 @@ Formula: BM25 as Lucene has it, k1 = 1.2 and b = 0.75 (Robertson and Zaragoza, 2
 
 from __future__ import annotations
 
+import json
 import shutil
 import uuid
 from collections import Counter
@@ -17,11 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+from toolkit.store.checksum import crc_of
 from toolkit.store.manifest import Manifest
 from toolkit.store.words import Vocabulary
 
 K1, B = 1.2, 0.75
 SETTING = "bm25"
+_CHECKSUMS = "checksums.json"
 _ARRAYS = ("numbers", "data", "indices", "indptr")
 MIN_CHANGES = 1000
 _CHANGED_SHARE = 0.1
@@ -69,10 +72,12 @@ class Part:
         return total
 
     def save(self, folder: Path) -> None:
-        """Write the arrays into a new folder."""
+        """Write the arrays into a new folder, with a checksum of each."""
         folder.mkdir()
         for name in _ARRAYS:
             np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
+        checksums = {name: crc_of(folder / f"{name}.npy") for name in _ARRAYS}
+        (folder / _CHECKSUMS).write_text(json.dumps(checksums), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Part:
@@ -82,12 +87,13 @@ class Part:
             OSError: They are not there.
             ValueError: They are damaged.
         """
+        kept = json.loads((folder / _CHECKSUMS).read_text(encoding="utf-8"))
+        if kept != {name: crc_of(folder / f"{name}.npy") for name in _ARRAYS}:
+            raise ValueError(f"{folder} is damaged")
         data = np.load(folder / "data.npy", mmap_mode="r", allow_pickle=False)
         indices = np.load(folder / "indices.npy", mmap_mode="r", allow_pickle=False)
         numbers = np.load(folder / "numbers.npy", allow_pickle=False)
         indptr = np.load(folder / "indptr.npy", allow_pickle=False)
-        if len(data) != len(indices) or len(indptr) == 0 or indptr[-1] != len(data):
-            raise ValueError(f"{folder} is damaged")
         return cls(numbers, data, indices, indptr)
 
 
