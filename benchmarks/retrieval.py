@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -225,46 +226,66 @@ def grown_documents(data: TestSet, chunks: int) -> list[Document]:
     return documents
 
 
-def measure_size(data: TestSet, inner: Embedder, chunks: int) -> None:
+def measure_size(data: TestSet, options: argparse.Namespace) -> None:
     """Print speed, memory and recall at a number of chunks, beside the stock retriever."""
     from langchain_chroma import Chroma
 
-    embedder = Grown(inner)
+    embedder = Grown(load_embedder(options.embedder, dtype=options.dtype[0]))
     queries = list(data.queries.values())
-    documents = grown_documents(data, chunks)
+    documents = grown_documents(data, options.chunks)
     with tempfile.TemporaryDirectory() as root:
-        folder = Path(root)
+        folder, stock = Path(root) / "knowledge", Path(root) / "stock"
         started = time.perf_counter()
-        with Knowledge.create(folder / "knowledge", embedder) as knowledge:
+        with Knowledge.create(folder, embedder) as knowledge:
             knowledge.add_documents(documents)
-        print(f"{chunks} chunks went in within {time.perf_counter() - started:.0f} s")
-        started = time.perf_counter()
-        with Knowledge.open(folder / "knowledge", embedder) as knowledge:
-            opened, before = time.perf_counter() - started, _resident()
-            print(
-                f"housevoice: opens in {opened:.2f} s; {_timed(queries, lambda q: knowledge.search(q, k=10))}"
-            )
-            print(f"housevoice: {_resident()} MiB resident ({before} before the first query)")
-            print(f"housevoice: recall@10 of the vector side {_recall(knowledge, queries):.4f}")
-        store = Chroma(persist_directory=str(folder / "stock"), embedding_function=StockQueries(embedder))
-        for start in range(0, chunks, 5000):
+        print(f"{options.chunks} chunks went in within {time.perf_counter() - started:.0f} s", flush=True)
+        print(f"housevoice: {_alone(folder, options)}", flush=True)
+        store = Chroma(persist_directory=str(stock), embedding_function=StockQueries(embedder))
+        for start in range(0, options.chunks, 5000):
             store.add_documents(documents[start : start + 5000])
         retriever = store.as_retriever(search_kwargs={"k": 10})
-        print(f"stock     : {_timed(queries, retriever.invoke)}")
+        with Knowledge.open(folder, embedder) as knowledge:
+            print(f"housevoice: recall@10 of the vector side {_recall(knowledge, queries):.4f}", flush=True)
+            searches = {"housevoice": lambda query: knowledge.search(query, k=10), "stock": retriever.invoke}
+            for name, seconds in _timed(queries, searches).items():
+                p50, p95 = (1e3 * np.percentile(seconds, share) for share in (50, 95))
+                print(f"{name:10}: query p50 {p50:.1f} ms, p95 {p95:.1f} ms")
 
 
-def _timed(queries: Sequence[str], search: Callable[[str], object]) -> str:
-    """Ask every question once to warm up and once by the clock."""
-    seconds = []
-    for turn in range(2):
+def _timed(queries: Sequence[str], searches: dict[str, Callable[[str], object]]) -> dict[str, list[float]]:
+    """Ask every question once to warm up and twice by the clock, one way after the other: noise meets all."""
+    seconds: dict[str, list[float]] = {name: [] for name in searches}
+    for turn in range(3):
         for query in queries:
-            started = time.perf_counter()
-            search(query)
-            if turn:
-                seconds.append(time.perf_counter() - started)
-    return (
-        f"query p50 {1e3 * np.percentile(seconds, 50):.1f} ms, p95 {1e3 * np.percentile(seconds, 95):.1f} ms"
-    )
+            for name, search in searches.items():
+                started = time.perf_counter()
+                search(query)
+                if turn:
+                    seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def _alone(folder: Path, options: argparse.Namespace) -> str:
+    """Open the knowledge in a process of its own, where nothing else takes memory."""
+    command = [sys.executable, __file__, *map(str, options.folders), "--embedder", options.embedder]
+    command += ["--dtype", options.dtype[0], "--opened", str(folder)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def print_opened(data: TestSet, folder: Path, embedder: Embedder) -> None:
+    """Print how long a knowledge takes to open and how much memory the process has before and after queries."""
+    embedder.encode(["one text to warm up"])
+    before = _resident()
+    started = time.perf_counter()
+    with Knowledge.open(folder, embedder) as knowledge:
+        opened = time.perf_counter() - started
+        resident = _resident()
+        for query in data.queries.values():
+            knowledge.search(query, k=10)
+        print(
+            f"opens in {opened:.2f} s; {before} MiB resident with the embedder alone, {resident} MiB when opened, "
+            f"{_resident()} MiB after {len(data.queries)} queries"
+        )
 
 
 def _recall(knowledge: Knowledge, queries: Sequence[str]) -> float:
@@ -307,15 +328,19 @@ def main() -> int:
     parser.add_argument("--embedder", default="bundled")
     parser.add_argument("--dtype", nargs="+", default=["auto"], help="auto, float32, bfloat16; or several of them")
     parser.add_argument("--chunks", type=int, help="measure speed and recall at this size instead")
+    parser.add_argument("--opened", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    embedders = {dtype: load_embedder(options.embedder, dtype=dtype) for dtype in options.dtype}
     sets = find_sets(options.folders)
     if not sets:
         print("no corpus.jsonl in any of the folders", file=sys.stderr)
         return 2
-    if options.chunks:
-        measure_size(read_set(sets[0]), next(iter(embedders.values())), options.chunks)
+    if options.opened:
+        print_opened(read_set(sets[0]), options.opened, load_embedder(options.embedder, dtype=options.dtype[0]))
         return 0
+    if options.chunks:
+        measure_size(read_set(sets[0]), options)
+        return 0
+    embedders = {dtype: load_embedder(options.embedder, dtype=dtype) for dtype in options.dtype}
     float32 = embedders.get("float32") or load_embedder(options.embedder, dtype="float32")
     ours = [f"ours {dtype}" for dtype in embedders]
     names = ("bm25s", "chroma", "rrf k=60", *ours, "of the better", "seconds")
