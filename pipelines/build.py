@@ -25,7 +25,7 @@ from toolkit.bundle import (
 from toolkit.chatbot import Chatbot, default_decline
 from toolkit.config import BotConfig, load_config
 from toolkit.errors import DataError
-from toolkit.scoring import read_questions
+from toolkit.scoring import Question, read_questions
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -129,6 +129,7 @@ def _check_inputs(config: BotConfig) -> None:
         read_voice(config.voice)
     if config.evaluation.questions:
         read_questions(config.evaluation.questions, config.evaluation.split)
+        _calibration(config)
 
 
 def _prepare(
@@ -239,9 +240,9 @@ def _fit(
     if knowledge:
         try:
             texts = [(source, text) for source, _, text in knowledge.texts()]
-            gate = fit_on_bot(rows, chain, texts, on_progress=on_progress)
+            gate = fit_on_bot(rows, chain, texts, _calibration(config), on_progress=on_progress)
             note(
-                f"Gate fitted on {gate.report['answerable']:.0f} answerable and {gate.report['unanswerable']:.0f} "
+                f"Gate judged on {gate.report['answerable']:.0f} answerable and {gate.report['unanswerable']:.0f} "
                 f"other questions: refuses {gate.report['false_refusals']:.0%} and "
                 f"{gate.report['right_refusals']:.0%} of them, out of fold."
             )
@@ -249,6 +250,14 @@ def _fit(
             note(f"No gate was fitted, so that every question is answered: {error.message}")
     lexicon = chain.picker.lexicon if chain.picker else Lexicon()
     return ChainParts(gate, lexicon, voice_words(rows), decline)
+
+
+def _calibration(config: BotConfig) -> list[Question]:
+    """Return the questions that the gate is fitted on beside the bot's own rows."""
+    settings = config.evaluation
+    if settings.questions is None or settings.calibration_split is None:
+        return []
+    return read_questions(settings.questions, settings.calibration_split)
 
 
 def _lock_base(config: BotConfig, lock: Lock, on_progress: Progress | None) -> None:

@@ -168,14 +168,16 @@ def passage(text: str, *, source: str = "a.md", heading: str = "", number: int =
     return Passage(f"{source}:{number}", source, text, 1.0, page, heading, {})
 
 
-def evidence(text: str, *, source: str = "a.md", heading: str = "", page: int | None = None) -> Evidence:
+def evidence(
+    text: str, *, source: str = "a.md", heading: str = "", page: int | None = None, score: float = 1.0
+) -> Evidence:
     """Make a picked sentence by hand."""
     item = passage(text, source=source, heading=heading, page=page)
     return Evidence(
         passage=item,
         quote=text,
         shown=shown(item, text),
-        score=1.0,
+        score=score,
         similarity=1.0,
         coverage=1.0,
         stems=frozenset(stems(f"{heading} {text}")),

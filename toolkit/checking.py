@@ -68,7 +68,7 @@ class ReplyChecker:
         if rest and (rest[-1] in ".!?…\"”')" or (self._held is None and not self.sentences)):
             yield from self._judge(rest)  # a last sentence that ran into the length limit is left out
         last, self._held = self._held, None
-        if last is not None and not self.sentences and self._states(last):
+        if last is not None and not self.sentences and not self.replaced:
             yield from self._let_through(last)  # a reply of one sentence: the evidence follows it
             last = None
         if not (last is not None and declines(last)) and not declines(self.text):
@@ -105,10 +105,6 @@ class ReplyChecker:
     def _let_through(self, sentence: str) -> Iterator[str]:
         self.sentences.append(sentence)
         yield sentence
-
-    def _states(self, sentence: str) -> bool:
-        """Tell whether a sentence says anything beyond the voice."""
-        return bool(set(stems(sentence)) - set(self._voice))
 
     def _quote(self) -> Iterator[str]:
         """Yield the due evidence that was not stated, in its own words."""

@@ -117,7 +117,17 @@ class EvaluationSettings(_Section):
 
     questions: Path | None = Field(None, description="JSONL of questions with facts and sources, relative to bot.yaml")
     split: str | None = Field(None, description="only the questions whose 'split' is this")
+    calibration_split: str | None = Field(
+        None, description="the questions whose 'split' is this fit the gate, and are never reported on"
+    )
     voice_prompts: Annotated[int, Field(ge=4)] = Field(32, description="held-out prompts that the voice is measured on")
+
+
+    @model_validator(mode="after")
+    def _reports_on_others(self) -> EvaluationSettings:
+        if self.calibration_split is not None and self.split in (None, self.calibration_split):
+            raise ValueError("a calibration_split needs a 'split' of its own to report on")
+        return self
 
 
 class BotConfig(_Section):

@@ -3,7 +3,8 @@
 A small model answers from whatever it is handed, so it is only asked where the evidence speaks for an answer. The
 gate is a logistic regression over what retrieval already knows. It is fitted when a bot is built: questions with
 their passages are the positives; the same questions with the documents that answer them taken away, the declining
-examples, and questions of another world are the negatives.
+examples, and questions of another world are the negatives. Where the bot has questions of its own to calibrate on,
+those count for more: example replies are often written next to the document, and people ask in other words.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ FEATURES = (
     "words of the question beside the subject in any one evidence",
     "both of the same evidence, the similarity halved where no word is shared",
 )
+
+# Questions to calibrate on count this often, and set the threshold where at least so many are answerable.
+_ASKED_WEIGHT = 3.0
+_FEWEST_ASKED = 20
 
 # Questions of another world: none of these is about anybody's product or handbook.
 FOREIGN_QUESTIONS = (
@@ -155,7 +160,13 @@ def _beside_the_subject(
     return float(close.max()), max(covered), both
 
 
-def fit_gate(answerable: np.ndarray, unanswerable: np.ndarray, *, max_false_refusals: float) -> Gate:
+def fit_gate(
+    answerable: np.ndarray,
+    unanswerable: np.ndarray,
+    *,
+    max_false_refusals: float,
+    asked: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Gate:
     """Fit the gate and its threshold.
 
     The threshold is the highest that declines at most ``max_false_refusals`` of the answerable questions, judged
@@ -165,6 +176,8 @@ def fit_gate(answerable: np.ndarray, unanswerable: np.ndarray, *, max_false_refu
         answerable: Features of shape (n, len(FEATURES)).
         unanswerable: Features of shape (m, len(FEATURES)).
         max_false_refusals: Share of answerable questions that may be declined.
+        asked: The same two for questions as people ask them. They weigh more, and where enough of them are
+            answerable the threshold and the report are theirs alone.
 
     Raises:
         DataError: Fewer than 5 of either kind.
@@ -174,19 +187,27 @@ def fit_gate(answerable: np.ndarray, unanswerable: np.ndarray, *, max_false_refu
 
     if len(answerable) < 5 or len(unanswerable) < 5:
         raise DataError("There are too few questions to fit the gate on.", "Add documents or example replies.")
-    x = np.vstack([answerable, unanswerable])
-    y = np.array([1] * len(answerable) + [0] * len(unanswerable))
+    groups = [answerable, unanswerable, *(part for part in asked or () if len(part))]
+    x = np.vstack(groups)
+    sizes = [len(answerable), len(unanswerable), *(len(part) for part in asked or ())]
+    y = np.concatenate([np.full(size, 1 - index % 2) for index, size in enumerate(sizes)])
+    real = np.arange(len(y)) >= sizes[0] + sizes[1]
+    weight = np.where(real, _ASKED_WEIGHT, 1.0)
     mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
     model = LogisticRegression(C=0.3, class_weight="balanced", max_iter=1000)
     folds = StratifiedKFold(n_splits=5, shuffle=True, random_state=0)
-    held_out = cross_val_predict(model, (x - mean) / scale, y, cv=folds, method="predict_proba")[:, 1]
-    threshold = float(np.quantile(held_out[y == 1], max_false_refusals))
-    model.fit((x - mean) / scale, y)
+    held_out = cross_val_predict(
+        model, (x - mean) / scale, y, cv=folds, method="predict_proba", params={"sample_weight": weight}
+    )[:, 1]
+    judged = real if (real & (y == 1)).sum() >= _FEWEST_ASKED else ~real
+    yes, no = held_out[judged & (y == 1)], held_out[judged & (y == 0)]
+    threshold = float(np.quantile(yes, max_false_refusals))
+    model.fit((x - mean) / scale, y, sample_weight=weight)
     report = {
-        "answerable": float(len(answerable)),
-        "unanswerable": float(len(unanswerable)),
-        "false_refusals": float((held_out[y == 1] < threshold).mean()),
-        "right_refusals": float((held_out[y == 0] < threshold).mean()),
+        "answerable": float(len(yes)),
+        "unanswerable": float(len(no)),
+        "false_refusals": float((yes < threshold).mean()),
+        "right_refusals": float((no < threshold).mean()) if len(no) else 0.0,
     }
     return Gate(
         model.coef_[0].tolist(), float(model.intercept_[0]), mean.tolist(), scale.tolist(), threshold, report

@@ -17,6 +17,7 @@ from toolkit.config import VoiceSettings
 from toolkit.evidence import Evidence, units_of
 from toolkit.gate import FOREIGN_QUESTIONS, Gate, fit_gate, gate_features
 from toolkit.prompts import Message, answer_messages
+from toolkit.scoring import Question
 from toolkit.style import Example
 from toolkit.words import numbers, stems
 
@@ -213,7 +214,12 @@ def typical_declines(rows: Sequence[SeamRow], chain: Chain) -> list[str]:
 
 
 def fit_on_bot(
-    rows: Sequence[SeamRow], chain: Chain, passages: Sequence[tuple[str, str]], *, on_progress: Progress | None = None
+    rows: Sequence[SeamRow],
+    chain: Chain,
+    passages: Sequence[tuple[str, str]],
+    questions: Sequence[Question] = (),
+    *,
+    on_progress: Progress | None = None,
 ) -> Gate:
     """Fit the gate on the bot's own data.
 
@@ -221,6 +227,7 @@ def fit_on_bot(
         rows: Training rows; may be empty for a bot without a voice.
         chain: The chain that will serve.
         passages: Pairs of source and text, from which questions are made where there are few rows.
+        questions: Questions to calibrate on; none of them may be reported on.
         on_progress: Called after each question.
 
     Raises:
@@ -229,7 +236,7 @@ def fit_on_bot(
     answered = [row for row in rows if row.kind == "passages"]
     declined = [row for row in rows if row.kind == "decline" and not row.taken_out]
     made = synthetic_questions(passages, _SYNTHETIC_QUESTIONS - len(answered), seed=0)
-    total = 2 * len(answered) + 2 * len(made) + len(declined) + len(FOREIGN_QUESTIONS)
+    total = 2 * len(answered) + 2 * len(made) + len(declined) + len(FOREIGN_QUESTIONS) + len(questions)
     yes: list[np.ndarray] = []
     no: list[np.ndarray] = []
     for row in answered:
@@ -246,7 +253,16 @@ def fit_on_bot(
     for question in FOREIGN_QUESTIONS:
         no.append(_features(question, chain.evidence_for(question)[1], chain))
         _tell(on_progress, len(yes) + len(no), total)
-    return fit_gate(np.array(yes), np.array(no), max_false_refusals=chain.settings.max_false_refusals)
+    asked: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for item in questions:
+        asked[item.unanswerable].append(_features(item.question, chain.evidence_for(item.question)[1], chain))
+        _tell(on_progress, len(yes) + len(no) + sum(map(len, asked)), total)
+    return fit_gate(
+        np.array(yes),
+        np.array(no),
+        max_false_refusals=chain.settings.max_false_refusals,
+        asked=(np.array(asked[0]), np.array(asked[1])) if questions else None,
+    )
 
 
 def _tell(on_progress: Progress | None, done: int, total: int) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.conftest import evidence
 from toolkit.checking import ReplyChecker, declines
 
 LAMP = evidence("The Ember lamp burns for 38 hours on a full battery.", source="lamp.md")
-PRICE = evidence("The Ember lamp costs 40 euros.", source="prices.csv")
+PRICE = evidence("The Ember lamp costs 40 euros.", source="prices.csv", score=0.5)
+NEAR = evidence("The Ember lamp weighs 2 kilograms.", source="near.md", score=0.96)
 VOICE = frozenset({"ahoy", "friend", "fair", "wind"})
 QUESTION = "How long does the Ember lamp burn?"
 
@@ -67,6 +70,12 @@ def test_a_reply_that_states_nothing_gets_the_evidence_added() -> None:
     assert checker.cited == [LAMP]
 
 
+def test_two_that_nearly_tie_are_both_stated() -> None:
+    text, checker = check("Ahoy, friend. It burns for 38 hours. Fair winds!", LAMP, NEAR, PRICE)
+    assert text == f"Ahoy, friend. It burns for 38 hours. {NEAR.quote} Fair winds!"
+    assert checker.cited == [LAMP, NEAR]
+
+
 def test_a_decline_gets_nothing_added() -> None:
     text, checker = check("Ahoy, friend. Our papers do not say.")
     assert text == "Ahoy, friend. Our papers do not say."
@@ -74,10 +83,17 @@ def test_a_decline_gets_nothing_added() -> None:
 
 
 def test_the_evidence_that_is_told_is_the_one_cited() -> None:
-    _, checker = check("The Ember lamp costs 40 euros.", question="What does the Ember lamp cost?")
-    assert checker.cited == [PRICE]
+    best = replace(PRICE, score=1.5)
+    _, checker = check("The Ember lamp costs 40 euros.", best, LAMP, question="What does the Ember lamp cost?")
+    assert checker.cited == [best]
     _, checker = check("It burns for 38 hours on a full battery. The lamp costs 40 euros.")
     assert checker.cited == [LAMP, PRICE]
+
+
+def test_the_best_evidence_is_always_stated() -> None:
+    text, checker = check("Ahoy, friend. The Ember lamp costs 40 euros. Fair winds!")
+    assert text == f"Ahoy, friend. The Ember lamp costs 40 euros. {LAMP.quote} Fair winds!"
+    assert checker.cited == [PRICE, LAMP]
 
 
 def test_a_last_sentence_that_was_cut_off_is_left_out() -> None:

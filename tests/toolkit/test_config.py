@@ -41,6 +41,12 @@ def test_all_faults_come_together() -> None:
     assert error.hint
 
 
+@pytest.mark.parametrize("split", [None, "tune"])
+def test_nothing_is_reported_that_the_gate_was_fitted_on(split: str | None) -> None:
+    error = faults({"name": "a", "voice": {}, "evaluation": {"split": split, "calibration_split": "tune"}})
+    assert "a 'split' of its own" in error.message
+
+
 def test_one_fault_is_one_fault() -> None:
     assert "1 fault:" in faults({"name": "a", "voice": {"r": 0}}).message
 
@@ -59,7 +65,7 @@ def test_unknown_key_suggests_the_known_one(raw: dict[str, Any], meant: str) -> 
 
 def test_unknown_key_like_no_other_lists_those_that_there_are() -> None:
     message = faults({"name": "a", "voice": {}, "evaluation": {"zzz": 1}}).message
-    assert "known here: questions, split, voice_prompts" in message
+    assert "known here: questions, split, calibration_split, voice_prompts" in message
 
 
 def test_missing_name_and_missing_halves_are_named() -> None:

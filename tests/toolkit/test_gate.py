@@ -71,6 +71,23 @@ def test_a_higher_price_of_refusing_lowers_the_threshold() -> None:
     assert loose.report["right_refusals"] < strict.report["right_refusals"]
 
 
+def test_questions_as_people_ask_them_set_the_threshold() -> None:
+    yes, no = draws(200, 2.0, 0), draws(200, -2.0, 1)
+    asked = (draws(60, 0.3, 2), draws(40, -1.0, 3))
+    close = fit_gate(yes, no, max_false_refusals=0.05)
+    calibrated = fit_gate(yes, no, max_false_refusals=0.05, asked=asked)
+    fresh = draws(400, 0.3, 4)
+    refused = [np.mean([gate.probability(row) < gate.threshold for row in fresh]) for gate in (close, calibrated)]
+    assert refused[1] < 0.12 < refused[0]
+    assert (calibrated.report["answerable"], calibrated.report["unanswerable"]) == (60, 40)
+
+
+def test_few_questions_weigh_but_set_no_threshold() -> None:
+    few = (draws(3, 0.3, 2), draws(0, 0, 3))
+    gate = fit_gate(draws(80, 1.0, 0), draws(80, -1.0, 1), max_false_refusals=0.05, asked=few)
+    assert (gate.report["answerable"], gate.report["unanswerable"]) == (80, 80)
+
+
 def test_a_gate_reads_back_the_same(fitted: Gate, tmp_path: Path) -> None:
     fitted.save(tmp_path / "gate.json")
     back = Gate.load(tmp_path / "gate.json")
