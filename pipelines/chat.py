@@ -15,7 +15,7 @@ from toolkit.prompts import Turn
 
 if TYPE_CHECKING:
     from toolkit.chain import Answer
-    from toolkit.store import Knowledge, Passage
+    from toolkit.store import Passage
 
 Progress = Callable[[str, int, int], None]
 _BULK_STEP = 32
@@ -92,20 +92,35 @@ def ask_in_bulk(
 
 
 @contextmanager
-def open_for_search(folder: Path) -> Iterator[Knowledge]:
-    """Open the knowledge of a bot alone, without its language model.
+def open_for_search(folder: Path) -> Iterator[Chatbot]:
+    """Open a bot without its language model.
 
     Raises:
         DataError: The folder is not a bot, or has no documents.
     """
     place = BotFolder(folder)
-    knowledge = open_knowledge(place, read_config(place))
+    config = read_config(place)
+    knowledge = open_knowledge(place, config)
     if knowledge is None:
         raise DataError(f"The bot in {folder} has no documents.", "Add a 'knowledge' section and build it.")
     try:
-        yield knowledge
+        yield Chatbot.assemble(place, config, None, knowledge)
     finally:
         knowledge.close()
+
+
+def nothing_found(bot: Chatbot, query: str) -> str | None:
+    """Say so where the gate takes a query for one that the documents do not answer; None otherwise."""
+    prepared = bot.chain.prepare(query)
+    gate = bot.chain.gate
+    if not prepared.decline:
+        return None
+    if gate is None:
+        return "Nothing was found."
+    return (
+        f"The documents probably do not tell: score {prepared.answerable or 0.0:.2f}, and the bot answers from "
+        f"{gate.threshold:.2f} on, which declines {gate.report['false_refusals']:.0%} of the questions that they answer."
+    )
 
 
 def show_answer(answer: Answer) -> str:

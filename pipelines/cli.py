@@ -154,16 +154,19 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Show what is retrieved for a query."""
-    from pipelines.chat import open_for_search, show_passage
+    from pipelines.chat import nothing_found, open_for_search, show_passage
     from toolkit.store.filters import read_filter
 
     wanted = read_filter(where or (), source=source or (), type=type_ or ())
-    with open_for_search(bot) as knowledge:
-        passages = knowledge.search(query, k=k, filter=wanted)
+    with open_for_search(bot) as opened:
+        passages = opened.search(query, k=k, filter=wanted)
+        remark = nothing_found(opened, query)
     for number, passage in enumerate(passages, start=1):
         typer.echo(
             json.dumps(passage.to_dict(), ensure_ascii=False) if as_json else show_passage(number, passage)
         )
+    if remark:
+        _say(remark)
 
 
 @app.command()

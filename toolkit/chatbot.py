@@ -123,9 +123,12 @@ class Chatbot:
 
     @classmethod
     def assemble(
-        cls, place: BotFolder, config: BotConfig, model: BaseChatModel, knowledge: Knowledge | None
+        cls, place: BotFolder, config: BotConfig, model: BaseChatModel | None, knowledge: Knowledge | None
     ) -> Chatbot:
-        """Put a chain together from the parts in a bot folder and a model that is already loaded."""
+        """Put a chain together from the parts in a bot folder and a model that is already loaded.
+
+        Without a model the bot can search and judge what was found, and not answer.
+        """
         from toolkit.evidence import EvidencePicker
 
         parts = read_parts(place)
@@ -189,13 +192,18 @@ class Chatbot:
         )
         return AnswerStream(parts)
 
-    def search(self, query: str, k: int = 10) -> list[Passage]:
+    def search(self, query: str, k: int = 10, filter: Mapping[str, Any] | None = None) -> list[Passage]:
         """Find the ``k`` passages that fit best, best first.
 
+        Args:
+            query: A question, or words.
+            k: Passages wanted.
+            filter: What the metadata must be; see :meth:`toolkit.Knowledge.search`.
+
         Raises:
-            DataError: The bot has no knowledge.
+            DataError: The bot has no knowledge, or the filter cannot be understood.
         """
-        return self._known().search(query, k=k)
+        return self._known().search(query, k=k, filter=filter)
 
     def as_runnable(self) -> Runnable[dict[str, Any], dict[str, Any]]:
         """Return the bot as a LangChain ``Runnable``: ``{"question", "history"}`` in, the answer as a dict out."""

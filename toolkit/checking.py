@@ -19,7 +19,7 @@ _DECLINES = re.compile(
 _MOST_UNKNOWN_SHARE = 0.5
 _FEWEST_WORDS_JUDGED = 4
 # Two units whose scores are this close are both stated: which of them answers is not known.
-_NEAR_TIE = 0.08
+_NEAR_TIE = 0.12
 
 
 def declines(text: str) -> bool:

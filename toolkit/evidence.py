@@ -23,10 +23,11 @@ _LEANS_BACK = re.compile(r"(?:It|They|This|That|These|Those|He|She|Its|Their|Bot
 _LONGEST_UNIT_WORDS = 90
 _REMEMBERED_PASSAGES = 4096
 _REMEMBERED_QUESTIONS = 1024
-# Beside the cosine of question and unit: what standing in the best passage adds, falling as 1 / rank, and what
-# holding no answer of a kind that the question wants takes away.
-_RANK_WEIGHT = 0.15
-_KIND_WEIGHT = 0.08
+# Beside the cosine of question and unit: what the question's words in it add, what standing in the best passage
+# adds, falling as 1 / rank, and what holding no answer of a kind that the question wants takes away.
+_COVERAGE_WEIGHT = 0.2
+_RANK_WEIGHT = 0.05
+_KIND_WEIGHT = 0.15
 
 
 class Encoder(Protocol):
@@ -130,7 +131,7 @@ class EvidencePicker:
                 similarity = float(unit_vector @ vector)
                 coverage = self.lexicon.coverage(asked, words)
                 missing = kinds_missing(kinds, unit.text)
-                score = similarity + _RANK_WEIGHT / rank - _KIND_WEIGHT * missing
+                score = similarity + _COVERAGE_WEIGHT * coverage + _RANK_WEIGHT / rank - _KIND_WEIGHT * missing
                 found.append(
                     Evidence(
                         passage=passage,

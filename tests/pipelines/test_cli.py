@@ -324,6 +324,18 @@ def test_searching_shows_what_is_retrieved(run: Callable[..., Result], small_bot
     assert rows[0]["source"] == "kite.md"
 
 
+def test_searching_says_when_nothing_was_found(
+    run: Callable[..., Result], bot_copy: Path, embedder: HashEmbedder
+) -> None:
+    gate = bot_copy / "chain" / "gate.json"
+    content = json.loads(gate.read_text())
+    for threshold, said in ((0.0, False), (1.1, True)):
+        gate.write_text(json.dumps(content | {"threshold": threshold}))
+        result = run("search", bot_copy, "How heavy is the Storm kite?")
+        assert result.code == 0
+        assert ("probably do not tell" in result.err) is said
+
+
 def test_measuring_prints_what_it_found(
     run: Callable[..., Result], bot_copy: Path, embedder: HashEmbedder, tmp_path: Path
 ) -> None:
