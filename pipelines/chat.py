@@ -118,8 +118,8 @@ def nothing_found(bot: Chatbot, query: str) -> str | None:
     if gate is None:
         return "Nothing was found."
     return (
-        f"The documents probably do not tell: score {prepared.answerable or 0.0:.2f}, and the bot answers from "
-        f"{gate.threshold:.2f} on, which declines {gate.report['false_refusals']:.0%} of the questions that they answer."
+        f"The documents probably do not tell: score {prepared.answerable or 0.0:.2f}; the bot answers from "
+        f"{gate.threshold:.2f} on, which declines {gate.report['false_refusals']:.0%} of what they do tell."
     )
 
 
