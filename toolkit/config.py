@@ -70,7 +70,7 @@ class VoiceSettings(_Section):
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share of adapter inputs dropped")
     target_modules: str | list[str] = Field("all-linear", description="layers that get an adapter, as PEFT names them")
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(5e-4, description="peak of the cosine schedule")
-    num_train_epochs: Annotated[float, Field(gt=0, le=100)] = Field(2.0, description="passes over the examples")
+    num_train_epochs: Annotated[float, Field(gt=0, le=100)] = Field(3.0, description="passes over the examples")
     per_device_train_batch_size: Annotated[int, Field(ge=1)] = Field(4, description="rows a step")
     gradient_accumulation_steps: Annotated[int, Field(ge=1)] = Field(1, description="steps added up before an update")
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, more time")
