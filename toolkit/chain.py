@@ -16,7 +16,7 @@ from toolkit.config import ChainSettings
 from toolkit.errors import ModelError
 from toolkit.evidence import Evidence, EvidencePicker
 from toolkit.followups import carry_subject, leans_back
-from toolkit.gate import Gate, gate_features
+from toolkit.gate import GATE_UNITS, Gate, gate_features
 from toolkit.prompts import Message, Turn, answer_messages, rewrite_messages
 from toolkit.words import stems
 
@@ -181,7 +181,12 @@ class Chain:
         return carry_subject(question, last.question)
 
     def evidence_for(
-        self, question: str, passages: Sequence[Passage] | None = None, *, without: Collection[str] = ()
+        self,
+        question: str,
+        passages: Sequence[Passage] | None = None,
+        *,
+        without: Collection[str] = (),
+        count: int | None = None,
     ) -> tuple[list[Passage], list[Evidence]]:
         """Retrieve passages for a question that stands alone and pick the evidence from them.
 
@@ -189,11 +194,13 @@ class Chain:
             question: The question.
             passages: What was retrieved for it before, to pick again.
             without: Units to leave out, to see what is found where the answer is not there.
+            count: Units to pick; default: as many as the model is shown.
         """
         if self.knowledge is None or self.picker is None:
             return [], []
         found = list(passages) if passages is not None else self.knowledge.search(question, k=self.k)
-        return found, self.picker.pick(question, found, self.settings.evidence_sentences, without=without)
+        count = count or self.settings.evidence_sentences
+        return found, self.picker.pick(question, found, count, without=without)
 
     def prepare(self, question: str, history: Sequence[Turn] = (), *, knowledge: bool = True) -> Prepared:
         """Do every step before the answer."""
@@ -204,9 +211,10 @@ class Chain:
             messages = answer_messages(self.settings.system, question, history=recent)
             return Prepared(question, question, [], [], messages, False, None, started, 0.0)
         rewritten = self.rewrite(question, recent)
-        passages, evidence = self.evidence_for(rewritten)
+        passages, wide = self.evidence_for(rewritten, count=max(GATE_UNITS, self.settings.evidence_sentences))
+        evidence = wide[: self.settings.evidence_sentences]
         retrieved = time.perf_counter() - started
-        probability, refuse = self._judge(rewritten, evidence)
+        probability, refuse = self._judge(rewritten, wide[:GATE_UNITS])
         messages = answer_messages(self.settings.system, rewritten, [item.shown for item in evidence])
         return Prepared(
             question, rewritten, passages, evidence, messages, refuse, probability, started, retrieved

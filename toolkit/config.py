@@ -105,7 +105,7 @@ class ChainSettings(_Section):
     )
     rewrite: Literal["auto", "never"] = Field("auto", description="turn a follow-up into a question of its own")
     max_false_refusals: Annotated[float, Field(gt=0, lt=0.5)] = Field(
-        0.05, description="share of answerable questions that the gate may decline when its threshold is fitted"
+        0.08, description="share of answerable questions that the gate may decline when its threshold is fitted"
     )
     max_new_tokens: Annotated[int, Field(ge=8, le=4096)] = Field(96, description="longest reply, in tokens of the base")
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.0, description="0 is greedy: the same reply each time")

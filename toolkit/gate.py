@@ -35,6 +35,9 @@ FEATURES = (
     "both of the same evidence, the similarity halved where no word is shared",
 )
 
+# Units of evidence that the gate looks at: more than the model is shown, since the answer may stand further down.
+GATE_UNITS = 6
+
 # Questions to calibrate on count this often, and set the threshold where at least so many are answerable.
 _ASKED_WEIGHT = 3.0
 _FEWEST_ASKED = 20

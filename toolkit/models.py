@@ -351,10 +351,10 @@ def _cannot_load(name: str, path: str, error: Exception) -> ModelError:
 
 
 def release_memory() -> None:
-    """Give memory that is no longer used back to the system after a model was let go.
+    """Give memory that is no longer used back to the system.
 
-    glibc keeps what was freed in small pieces for later; after a tune that is more than a gigabyte, which the
-    next model would come on top of.
+    A training step leaves tensors in cycles that only the collector frees, and glibc keeps what was freed in pieces
+    that the next batch, of another length, does not fit: without this a tune on a CPU grows by two gigabytes.
     """
     import ctypes
     import gc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -14,8 +14,8 @@ from toolkit.chain import Chain
 from toolkit.checking import declines
 from toolkit.chunking import split_sentences
 from toolkit.config import VoiceSettings
-from toolkit.evidence import Evidence, units_of
-from toolkit.gate import FOREIGN_QUESTIONS, Gate, fit_gate, gate_features
+from toolkit.evidence import Evidence, EvidencePicker, units_of
+from toolkit.gate import FOREIGN_QUESTIONS, GATE_UNITS, Gate, fit_gate, gate_features
 from toolkit.prompts import Message, answer_messages
 from toolkit.scoring import Question
 from toolkit.style import Example
@@ -118,8 +118,14 @@ def declining_rows(rows: Sequence[SeamRow], chain: Chain, share: float, chance: 
     return made
 
 
-def evidence_without_answer(row: SeamRow, chain: Chain) -> list[Evidence]:
-    """Return the evidence for a row's question once every unit that tells its reply is taken out."""
+def evidence_without_answer(row: SeamRow, chain: Chain, count: int | None = None) -> list[Evidence]:
+    """Return the evidence for a row's question once every unit that tells its reply is taken out.
+
+    Args:
+        row: A row with passages.
+        chain: The chain that will serve.
+        count: Units to pick; default: as many as the model is shown.
+    """
     assert chain.picker is not None
     wide = chain.picker.pick(row.question, row.passages, _UNITS_LOOKED_THROUGH)
     reply = row.example.reply
@@ -134,7 +140,7 @@ def evidence_without_answer(row: SeamRow, chain: Chain) -> list[Evidence]:
         and (not stated or numbers(item.quote) & stated)
         and len(said & item.stems) >= 2
     }
-    return chain.evidence_for(row.question, row.passages, without=telling)[1] if telling else []
+    return chain.evidence_for(row.question, row.passages, without=telling, count=count)[1] if telling else []
 
 
 def _row(example: Example, chain: Chain) -> SeamRow:
@@ -240,22 +246,21 @@ def fit_on_bot(
     yes: list[np.ndarray] = []
     no: list[np.ndarray] = []
     for row in answered:
-        yes.append(_features(row.question, row.evidence, chain))
-        if left := evidence_without_answer(row, chain):
-            no.append(_features(row.question, left, chain))
+        yes.append(_features(row.question, chain, row.passages))
+        if left := evidence_without_answer(row, chain, GATE_UNITS):
+            no.append(gate_features(row.question, left, _picker(chain)))
         _tell(on_progress, len(yes) + len(no), total)
     for question, told in made:
-        found, evidence = chain.evidence_for(question)
-        yes.append(_features(question, evidence, chain))
-        no.append(_features(question, chain.evidence_for(question, found, without={told})[1], chain))
+        yes.append(_features(question, chain))
+        no.append(_features(question, chain, without={told}))
         _tell(on_progress, len(yes) + len(no), total)
-    no += [_features(row.question, row.evidence, chain) for row in declined]
+    no += [_features(row.question, chain, row.passages) for row in declined]
     for question in FOREIGN_QUESTIONS:
-        no.append(_features(question, chain.evidence_for(question)[1], chain))
+        no.append(_features(question, chain))
         _tell(on_progress, len(yes) + len(no), total)
     asked: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for item in questions:
-        asked[item.unanswerable].append(_features(item.question, chain.evidence_for(item.question)[1], chain))
+        asked[item.unanswerable].append(_features(item.question, chain))
         _tell(on_progress, len(yes) + len(no) + sum(map(len, asked)), total)
     return fit_gate(
         np.array(yes),
@@ -270,9 +275,17 @@ def _tell(on_progress: Progress | None, done: int, total: int) -> None:
         on_progress("Fitting the gate", done, total)
 
 
-def _features(question: str, evidence: Sequence[Evidence], chain: Chain) -> np.ndarray:
+def _features(
+    question: str, chain: Chain, passages: Sequence[Passage] | None = None, *, without: Collection[str] = ()
+) -> np.ndarray:
+    """Return what the gate sees of a question when the bot serves, or would see without some units."""
+    evidence = chain.evidence_for(question, passages, without=without, count=GATE_UNITS)[1]
+    return gate_features(question, evidence, _picker(chain))
+
+
+def _picker(chain: Chain) -> EvidencePicker:
     assert chain.picker is not None
-    return gate_features(question, evidence, chain.picker)
+    return chain.picker
 
 
 def synthetic_questions(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.adapters import lora_config, record_base
 from toolkit.config import VoiceSettings
 from toolkit.errors import DataError, StoreFull
-from toolkit.models import LoadedModel
+from toolkit.models import LoadedModel, release_memory
 from toolkit.prompts import encode_pair, template_hash
 from toolkit.seam import SeamRow
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 
 _COMPLETE = "complete.json"
+_RELEASE_STEPS = 8
+# Batches are filled up to whole multiples of these, see _trainer_class.
+_HEAD_ROWS = 64
+_PADDED_TOKENS = 16
 _HARDLY_ANY_BYTES = 256 << 10  # a save that failed with less room than this failed for want of room
 _CHECKPOINTS_A_RUN = 4
 
@@ -235,9 +239,14 @@ def _trainer_class() -> type[SFTTrainer]:
                 input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
             ).last_hidden_state[:, :-1]
             supervised = labels != -100
-            logits = base.get_output_embeddings()(hidden[supervised])
-            total = torch.nn.functional.cross_entropy(logits.float(), labels[supervised], reduction="sum")
-            loss = total / (supervised.sum() if num_items_in_batch is None else num_items_in_batch)
+            count = int(supervised.sum())
+            # Filled up, so that few shapes occur: oneDNN keeps a plan, with a copy of the head, for each on a CPU.
+            filling = -count % _HEAD_ROWS
+            rows = torch.nn.functional.pad(hidden[supervised], (0, 0, 0, filling))
+            wanted = torch.nn.functional.pad(labels[supervised], (0, filling), value=-100)
+            logits = base.get_output_embeddings()(rows).float()
+            total = torch.nn.functional.cross_entropy(logits, wanted, reduction="sum", ignore_index=-100)
+            loss = total / (count if num_items_in_batch is None else num_items_in_batch)
             return (loss, {"loss": loss}) if return_outputs else loss
 
     return ReplyTrainer
@@ -265,6 +274,7 @@ def _arguments(settings: VoiceSettings, loaded: LoadedModel, rows: int, work: Pa
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=0.1,  # below 1: a share of the steps
+        pad_to_multiple_of=_PADDED_TOKENS,
         max_length=None,  # rows over the limit are left out before, see encode_rows
         seed=settings.seed,
         # 16-bit base weights are already in their format; autocast on top would only cast again.
@@ -289,6 +299,8 @@ def _progress_callback(on_progress: Progress | None) -> Any:
 
     class Report(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step % _RELEASE_STEPS == 0:
+                release_memory()
             if on_progress:
                 on_progress("Tuning the voice", state.global_step, state.max_steps)
 
