@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.evaluate import Evaluation, evaluate
 from pipelines.ingest import IngestReport, find_documents, ingest
-from pipelines.tune import TuneResult, read_voice, tune
+from pipelines.tune import TuneResult, kept, read_voice, report_of, tune
 from toolkit.bundle import (
     BotFolder,
     ChainParts,
@@ -107,15 +107,23 @@ def build(
         result.ingest = ingest(config.knowledge, folder.knowledge, on_progress=on_progress)
         result.seconds["ingest"] = time.perf_counter() - started
         _note_ingest(result.ingest, note)
-    started = time.perf_counter()
-    rows, parts = _prepare(config, folder, lock, on_progress, note)
-    result.seconds["prepare"] = time.perf_counter() - started
-    if config.voice and "tune" in steps:
-        _tune(config, folder, lock, rows, result, on_progress, note)
-    # Only now, when all that can fail has been done: a build that fails leaves the bot that was there.
-    write_config(folder, config)
-    write_parts(folder, parts)
-    write_lock(folder, lock)
+    tuning = config.voice is not None and "tune" in steps
+    made_from = _made_from(config, folder, on_progress)
+    if lock.inputs.get("made_from") == made_from and folder.is_fitted() and (not tuning or _is_tuned(folder, lock)):
+        if tuning:
+            result.tune = kept(folder)
+            _note_tune(result.tune, 0.0, note)
+    else:
+        started = time.perf_counter()
+        rows, parts = _prepare(config, folder, lock, on_progress, note)
+        result.seconds["prepare"] = time.perf_counter() - started
+        if tuning:
+            _tune(config, folder, lock, rows, result, on_progress, note)
+        # Only now, when all that can fail has been done: a build that fails leaves the bot that was there.
+        write_config(folder, config)
+        write_parts(folder, parts)
+        lock.inputs["made_from"] = made_from if tuning or not config.voice else ""
+        write_lock(folder, lock)
     if "evaluate" in steps:
         _evaluate(config, folder, lock, result, on_progress, note)
     return result
@@ -132,6 +140,52 @@ def _check_inputs(config: BotConfig) -> None:
         _calibration(config)
 
 
+def _made_from(config: BotConfig, folder: BotFolder, on_progress: Progress | None) -> str:
+    """Name all that rows, gate and adapter are made from, without embedding or loading anything.
+
+    Raises:
+        DataError: The bot is to have documents, and they were not ingested.
+    """
+    from toolkit.models import fingerprint, locate_base
+
+    files = [config.voice.examples] if config.voice else []
+    files += [config.evaluation.questions] if config.evaluation.questions else []
+    base = fingerprint(locate_base(config.base.model, on_progress=on_progress), config.base.revision)
+    held = _held(folder.knowledge) if config.knowledge else None
+    read = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    return _digest(config.model_dump(mode="json"), read, base, held, _code())
+
+
+def _code() -> str:
+    """Name the code that makes rows and gate: another version may make others."""
+    import toolkit
+
+    files = sorted(Path(str(toolkit.__file__)).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _held(folder: Path) -> dict[str, list[str]]:
+    """Return what is held of each source, by hash and ids.
+
+    Raises:
+        DataError: There is no knowledge in the folder.
+    """
+    from toolkit.store.manifest import FILE, Manifest
+
+    if not (folder / FILE).is_file():
+        raise DataError(f"{folder} does not exist yet.", "Ingest first: housevoice ingest <bot.yaml>")
+    manifest = Manifest(folder)
+    try:
+        return {name: [record.sha256, *record.chunk_ids] for name, record in manifest.sources().items()}
+    finally:
+        manifest.close()
+
+
+def _is_tuned(folder: BotFolder, lock: Lock) -> bool:
+    """Tell whether the adapter that is there was made by a tune of this bot."""
+    return folder.has_adapter() and bool(lock.inputs.get("tune")) and report_of(folder).is_file()
+
+
 def _prepare(
     config: BotConfig, folder: BotFolder, lock: Lock, on_progress: Progress | None, note: Note
 ) -> tuple[list[SeamRow], ChainParts]:
@@ -140,8 +194,6 @@ def _prepare(
     from toolkit.seam import weave
 
     train: list[Example] = read_voice(config.voice)[0] if config.voice else []
-    if config.knowledge and not folder.knowledge.is_dir():
-        raise DataError(f"{folder.knowledge} does not exist yet.", "Ingest first: housevoice ingest <bot.yaml>")
     knowledge = open_knowledge(folder, config)
     try:
         model = _thinking_model(config, train, on_progress)
@@ -149,18 +201,13 @@ def _prepare(
         rows = weave(train, chain, config.voice, on_progress=on_progress) if config.voice else []
         parts = _fit(config, chain, rows, knowledge, on_progress, note)
         lock.embedder = knowledge.embedder.identity.to_dict() if knowledge else None
-        lock.inputs["knowledge"] = _digest(_held(knowledge) if knowledge else None)
+        lock.inputs["knowledge"] = _digest(_held(folder.knowledge) if knowledge else None)
     finally:
         if knowledge:
             knowledge.close()
     lock.inputs["prepare"] = _digest([[row.kind, row.messages, row.example.reply] for row in rows], parts.decline)
     _lock_base(config, lock, on_progress)
     return rows, parts
-
-
-def _held(knowledge: Knowledge) -> dict[str, list[str]]:
-    """Return what is held of each source, by hash and ids."""
-    return {name: [record.sha256, *record.chunk_ids] for name, record in knowledge.sources().items()}
 
 
 def _tune(

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from toolkit.bundle import BotFolder
@@ -83,11 +84,11 @@ def tune(
     from toolkit.training import train_adapter
 
     assert config.voice is not None
-    report_file = folder.adapter / "tune.json"
+    report_file = report_of(folder)
     path = locate_base(config.base.model, on_progress=on_progress)
     digest = tune_digest(rows, config, fingerprint(path, config.base.revision))
     if digest == known_digest and folder.has_adapter() and report_file.is_file():
-        return TuneResult(False, json.loads(report_file.read_text(encoding="utf-8"))), digest
+        return kept(folder), digest
     loaded = load_base(
         config.base.model,
         revision=config.base.revision,
@@ -112,6 +113,16 @@ def tune(
     del loaded
     release_memory()
     return TuneResult(True, report), digest
+
+
+def report_of(folder: BotFolder) -> Path:
+    """Return the file in which a tune says what it did."""
+    return folder.adapter / "tune.json"
+
+
+def kept(folder: BotFolder) -> TuneResult:
+    """Return the result of a tune that had nothing to do."""
+    return TuneResult(False, json.loads(report_of(folder).read_text(encoding="utf-8")))
 
 
 def needs_rewriting(examples: Sequence[Example], config: BotConfig) -> bool:

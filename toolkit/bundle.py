@@ -66,6 +66,10 @@ class BotFolder:
         """Tell whether a finished adapter is there."""
         return (self.adapter / "adapter_config.json").is_file()
 
+    def is_fitted(self) -> bool:
+        """Tell whether the settings, and what the chain was fitted with, are there."""
+        return all(path.is_file() for path in (self.config, self.chain / "lexicon.json", self.chain / "voice.json"))
+
 
 @dataclass
 class Lock:

@@ -157,6 +157,21 @@ def test_steps_can_be_done_alone(sources: Sources) -> None:
     assert work_done(build(sources.config)) == NOTHING | {"evaluate": True}
 
 
+def test_documents_ingested_alone_are_tuned_on_later(sources: Sources) -> None:
+    build(sources.config)
+    (sources.documents / "lamp.md").write_text(DOCUMENTS["lamp.md"].replace("38", "44"))
+    assert work_done(build(sources.config, steps=("ingest",))) == NOTHING | {"ingest": True}
+    assert work_done(build(sources.config))["tune"]
+    assert work_done(build(sources.config)) == NOTHING
+
+
+def test_a_build_with_nothing_to_do_embeds_nothing(sources: Sources, embedder: HashEmbedder) -> None:
+    build(sources.config)
+    embedder.embedded.clear()
+    assert work_done(build(sources.config)) == NOTHING
+    assert embedder.embedded == []
+
+
 def test_another_base_is_tuned_again(sources: Sources, other_tiny_base: Path) -> None:
     before = read_lock(BotFolder(build(sources.config).folder))
     sources.change(base={"model": str(other_tiny_base)})
