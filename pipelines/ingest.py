@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +65,37 @@ def find_documents(settings: KnowledgeSettings) -> list[FoundFile]:
     return files
 
 
+def _all_held(settings: KnowledgeSettings, folder: Path, files: Sequence[FoundFile], version: str) -> int:
+    """Look by hashes alone whether every file is held as it is, so that no model is loaded to do nothing.
+
+    Returns:
+        The number of passages; 0 where a closer look is needed.
+    """
+    from toolkit.embedding import BUNDLED, BUNDLED_NAME
+    from toolkit.store.derived import DIRTY, SERVER
+    from toolkit.store.layout import EMBEDDER
+    from toolkit.store.manifest import FILE, Manifest
+
+    if settings.embedder != BUNDLED or settings.chroma_host or not (folder / FILE).is_file():
+        return 0
+    manifest = Manifest(folder)
+    try:
+        identity = json.loads(manifest.setting(EMBEDDER) or "{}")
+        clean = manifest.setting(DIRTY) == "0" and not manifest.pending_count() and not manifest.setting(SERVER)
+        held = {name: record.sha256 for name, record in manifest.sources().items() if record.parser_version == version}
+        if not clean or identity.get("name") != BUNDLED_NAME or set(held) != {file.source for file in files}:
+            return 0
+        for file in files:
+            with file.path.open("rb") as handle:
+                if hashlib.file_digest(handle, "sha256").hexdigest() != held[file.source]:
+                    return 0
+        return manifest.count()
+    except OSError:
+        return 0
+    finally:
+        manifest.close()
+
+
 def ingest(
     settings: KnowledgeSettings,
     folder: Path,
@@ -95,15 +128,19 @@ def ingest(
 
     started = time.perf_counter()
     files = find_documents(settings)
+    # What a file is cut into depends on the parser and on the longest passage: either one changed, it is cut anew.
+    version = f"{PARSER_VERSION}/{settings.chunk_tokens}"
     report = IngestReport()
+    if embedder is None and (chunks := _all_held(settings, folder, files, version)):
+        report.unchanged, report.chunks = [file.source for file in files], chunks
+        report.seconds = time.perf_counter() - started
+        return report
     refuse_if_locked(folder)
     used = load_embedder(settings.embedder) if embedder is None else as_embedder(embedder)
     limits = ParseLimits(seconds=settings.parse_seconds, memory_bytes=settings.parse_megabytes << 20)
     server: Any = (settings.chroma_host, settings.chroma_port) if settings.chroma_host else "folder"
     with Knowledge.create(folder, used, server=server) as knowledge, knowledge.writing():
         before = knowledge.sources()
-        # What a file is cut into depends on the parser and on the longest passage: either one changed, it is cut anew.
-        version = f"{PARSER_VERSION}/{settings.chunk_tokens}"
         known = {name: record.sha256 for name, record in before.items() if record.parser_version == version}
 
         def updates() -> Iterator[SourceUpdate]:

@@ -155,3 +155,24 @@ def test_a_locked_folder_is_left_before_the_embedder_is_loaded(
         with pytest.raises(StoreLocked, match="is locked"):
             ingest(KnowledgeSettings(documents=papers), tmp_path / "store")
         assert time.perf_counter() - started < 2.0
+
+
+def test_no_embedder_is_loaded_to_do_nothing(
+    papers: Path, tmp_path: Path, embedder: HashEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = KnowledgeSettings(documents=papers)
+    first = ingest(settings, tmp_path / "store")
+    monkeypatch.setattr("toolkit.embedding.BUNDLED_NAME", embedder.identity.name)
+
+    def refuse(*args: object, **options: object) -> None:
+        raise AssertionError("an embedder was loaded")
+
+    monkeypatch.setattr("toolkit.embedding.load_embedder", refuse)
+    again = ingest(settings, tmp_path / "store")
+    assert (sorted(again.unchanged), again.chunks) == (sorted(DOCUMENTS), first.chunks)
+    changed = settings.model_copy(update={"chunk_tokens": settings.chunk_tokens - 1})
+    with pytest.raises(AssertionError, match="was loaded"):
+        ingest(changed, tmp_path / "store")
+    (papers / "lamp.md").write_text("# Ember lamp\n\nThe Ember lamp burns for 44 hours.\n")
+    with pytest.raises(AssertionError, match="was loaded"):
+        ingest(settings, tmp_path / "store")
