@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.bundle import installed_versions
+from toolkit.bundle import installed_versions, nearest_folder
 from toolkit.config import BotConfig, load_config
 from toolkit.errors import HousevoiceError
 
@@ -49,7 +49,7 @@ def examine(path: Path) -> Iterator[Check]:
         embedder = config.knowledge.embedder
         yield _attempt("embedder", lambda: _embedder(embedder))
     assert config.output is not None
-    free = shutil.disk_usage(_existing(config.output)).free
+    free = shutil.disk_usage(nearest_folder(config.output)).free
     yield Check("free disk", free >= _NEEDED_FREE_BYTES, f"{free / 2**30:.1f} GiB where the bot is written")
     yield Check("libraries", True, ", ".join(f"{name} {number}" for name, number in installed_versions().items()))
 
@@ -130,10 +130,3 @@ def _embedder(name: str) -> str:
 
     embedder = load_embedder(name)
     return f"{embedder.identity.name}, {embedder.identity.dimension} dimensions, {embedder.max_tokens} tokens"
-
-
-def _existing(path: Path) -> Path:
-    """Return the nearest folder above a path that exists."""
-    while not path.exists():
-        path = path.parent
-    return path

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,21 @@ def other_tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from toolkit.testing import tiny_model
 
     return tiny_model(tmp_path_factory.mktemp("base") / "other", seed=1)
+
+
+@contextmanager
+def mounted_disk(place: Path, size: str) -> Iterator[Path]:
+    """Mount a disk of a size on a folder; the test is skipped where that may not be done."""
+    place.mkdir(exist_ok=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def passage(text: str, *, source: str = "a.md", heading: str = "", number: int = 0, page: int | None = None) -> Passage:

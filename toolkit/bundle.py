@@ -216,6 +216,13 @@ def read_parts(folder: BotFolder) -> ChainParts:
     )
 
 
+def nearest_folder(path: Path) -> Path:
+    """Return the nearest path at or above one that exists: the disk that it will lie on."""
+    while not path.exists():
+        path = path.parent
+    return path
+
+
 def write_text(file: Path, text: str) -> None:
     """Write a file whole or not at all."""
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")

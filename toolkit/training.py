@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.adapters import lora_config, record_base
+from toolkit.bundle import nearest_folder
 from toolkit.config import VoiceSettings
 from toolkit.errors import DataError, StoreFull
 from toolkit.models import LoadedModel, release_memory
@@ -175,18 +176,11 @@ def _full_disk_named(*places: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        full = [place for place in places if shutil.disk_usage(_there(place)).free < _HARDLY_ANY_BYTES]
+        full = [place for place in places if shutil.disk_usage(nearest_folder(place)).free < _HARDLY_ANY_BYTES]
         if not full and getattr(error, "errno", None) != errno.ENOSPC:
             raise
         where = full[0] if full else places[-1]
         raise StoreFull(f"The disk is full: {where}.", "Free some room and run again.") from error
-
-
-def _there(path: Path) -> Path:
-    """Return the nearest folder at or above a path that exists."""
-    while not path.exists():
-        path = path.parent
-    return path
 
 
 def keep_training_kernels(model: PreTrainedModel) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.conftest import mounted_disk
 from tests.faults.test_store_kill import check, chunks_of
 from toolkit.errors import StoreFull
 from toolkit.store import Knowledge
@@ -24,18 +25,8 @@ from toolkit.testing_embedder import HashEmbedder
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount 12 MiB."""
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield tmp_path
-    finally:
-        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+    with mounted_disk(tmp_path, "12m") as disk:
+        yield disk
 
 
 def fill(folder: Path) -> tuple[dict[str, set[str]], float]:

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from pipelines.cli import main
-from tests.conftest import ROOT, Sources
+from tests.conftest import ROOT, Sources, mounted_disk
 from toolkit.testing import HashEmbedder
 
 QUESTION = "How long does the Ember lamp burn on a full battery?"
@@ -175,6 +175,8 @@ def test_a_disk_without_room_is_named(
     def full(file: Path, text: str) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
 
+    import pipelines.build  # noqa: F401 - a module first imported under the patch would keep the double for good
+
     monkeypatch.setattr("toolkit.bundle.write_text", full)
     said = refused(run("build", sources.config))
     assert "No space left on device" in said
@@ -184,17 +186,8 @@ def test_a_disk_without_room_is_named(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a disk that a knowledge does not fit on."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with mounted_disk(tmp_path / "disk", "256k") as disk:
+        yield disk
 
 
 def test_a_disk_that_is_truly_full_is_named(run: Callable[..., Result], sources: Sources, small_disk: Path) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import REPLIES
+from tests.conftest import REPLIES, mounted_disk
 from toolkit.config import VoiceSettings
 from toolkit.errors import DataError, StoreFull
 from toolkit.models import LoadedModel, load_base
@@ -233,17 +232,8 @@ def test_four_bits_are_trained(tiny_base: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a disk with room for hardly anything."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with mounted_disk(tmp_path / "disk", "64k") as disk:
+        yield disk
 
 
 def test_a_full_disk_is_named_at_a_checkpoint(tiny_base: Path, tmp_path: Path, small_disk: Path) -> None:
