@@ -337,7 +337,7 @@ class Chain:
     ) -> Answer:
         """Put the answer together from what was let through."""
         total = time.perf_counter() - item.started
-        cited = checker.cited
+        cited = sorted(checker.cited, key=lambda evidence: -evidence.score)
         abstained = bool(item.evidence) and not cited and declines(text)
         citations = [
             Citation(evidence.passage.source, evidence.passage.page, evidence.quote) for evidence in cited

@@ -353,8 +353,8 @@ def _cannot_load(name: str, path: str, error: Exception) -> ModelError:
 def release_memory() -> None:
     """Give memory that is no longer used back to the system.
 
-    A training step leaves tensors in cycles that only the collector frees, and glibc keeps what was freed in pieces
-    that the next batch, of another length, does not fit: without this a tune on a CPU grows by two gigabytes.
+    glibc keeps what was freed in pieces that the next batch, of another length, does not fit: a tune on a CPU holds a
+    gigabyte more without this, and the next model would come on top of it.
     """
     import ctypes
     import gc

@@ -276,3 +276,11 @@ def test_plain_data_of_an_answer(house: Knowledge) -> None:
     assert set(plain["citations"][0]) == {"source", "page", "quote"}
     assert set(plain["passages"][0]) == {"id", "source", "text", "score"}
     assert set(plain["seconds"]) == {"retrieve", "first_token", "total"}
+
+
+def test_the_best_supported_citation_comes_first(house: Knowledge) -> None:
+    best, second = make([], house)[0].prepare(QUESTION).evidence
+    chain, _ = make([f"Ahoy, friend. {second.quote} {best.quote} Fair winds!"], house)
+    answer = chain.answer(QUESTION)
+    assert answer.text.index(second.quote) < answer.text.index(best.quote)
+    assert [citation.quote for citation in answer.citations] == [best.quote, second.quote]
