@@ -31,7 +31,7 @@ Kind = Literal["passages", "decline", "alone"]
 _SUPPORT_SIMILARITY = 0.55
 # Units looked through for others that tell the same, where the answer is taken out of the evidence.
 _UNITS_LOOKED_THROUGH = 30
-# Declining replies that rows with the answer taken out are given: those closest to all the others.
+# Declining replies that rows with the answer taken out are given: those that fit any question.
 _TYPICAL_DECLINES = 8
 _VOICE_WORD_EXAMPLES = 2
 _SYNTHETIC_QUESTIONS = 120
@@ -207,15 +207,18 @@ def voice_words(rows: Sequence[SeamRow]) -> frozenset[str]:
 
 
 def typical_declines(rows: Sequence[SeamRow], chain: Chain) -> list[str]:
-    """Return the declining example replies that are closest to all the others, best first.
+    """Return the declining example replies that fit any question, best first.
 
+    They are close to all the others and far from their own question: what they say of that would be odd elsewhere.
     Where there is none, the reply that ``chain.decline`` of ``bot.yaml`` gives, if it does.
     """
-    replies = [row.example.reply for row in rows if row.kind == "decline" and not row.taken_out]
+    examples = [row.example for row in rows if row.kind == "decline" and not row.taken_out]
+    replies = [example.reply for example in examples]
     if not replies or chain.picker is None:
         return [chain.settings.decline] if chain.settings.decline else []
     vectors = chain.picker.encoder.encode(replies)
-    order = np.argsort(-(vectors @ vectors.mean(axis=0)))
+    questions = chain.picker.encoder.encode([example.question for example in examples])
+    order = np.argsort((vectors * questions).sum(axis=1) - vectors @ vectors.mean(axis=0))
     return [replies[int(index)] for index in order[:_TYPICAL_DECLINES]]
 
 

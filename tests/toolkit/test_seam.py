@@ -161,6 +161,18 @@ def test_the_most_typical_decline_is_one_of_the_houses(house: Knowledge) -> None
     assert typical_declines([], told) == ["Nay."]
 
 
+def test_a_decline_that_speaks_of_its_own_question_is_not_the_typical_one(house: Knowledge) -> None:
+    chain, _ = make(house)
+    own = "Ahoy, friend. Our papers do not say whether the Storm kite is sold in purple silk. Fair winds!"
+    plain = "Ahoy, friend. Our papers do not say, friend. Fair winds!"
+    examples = [
+        Example("Is the Storm kite sold in purple silk?", own, (), 1, 1, True),
+        Example("Is there a mayor?", plain, (), 2, 2, True),
+        Example("Who tunes the lamp organ?", plain, (), 3, 3, True),
+    ]
+    assert typical_declines(weave(examples, chain, ALWAYS), chain)[0] == plain
+
+
 def test_questions_are_made_of_words_of_the_sentence_that_answers_them(house: Knowledge) -> None:
     passages = [(source, text) for source, _, text in house.texts()]
     made = synthetic_questions(passages, 6, seed=0)
