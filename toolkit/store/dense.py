@@ -49,7 +49,7 @@ class DenseIndex:
             "space": "cosine",
             "ef_construction": 200,
             "max_neighbors": 24,
-            "ef_search": 200,
+            "ef_search": 128,
         }
         if sync_threshold is not None:
             hnsw |= {"sync_threshold": sync_threshold, "batch_size": min(100, sync_threshold)}
