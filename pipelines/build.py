@@ -160,7 +160,7 @@ def _code() -> str:
     """Name the code that makes rows and gate: another version may make others."""
     import toolkit
 
-    files = sorted(Path(str(toolkit.__file__)).parent.glob("*.py"))
+    files = sorted(Path(str(toolkit.__file__)).parent.rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
