@@ -27,8 +27,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipelines.ingest import ingest
-from toolkit.chunking import embedding_text
 from toolkit.config import KnowledgeSettings
+from toolkit.documents.chunking import embedding_text
 from toolkit.embedding import BUNDLED, Embedder, load_embedder
 from toolkit.store import Knowledge
 

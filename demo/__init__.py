@@ -2,6 +2,7 @@
 
 | file | its one job |
 |---|---|
+| command | the whole command line: the jobs and the page |
 | page | the page of a bot, and the server that shows it |
 | widgets | what the page is made of |
 | talking | what happens when the widgets are used |

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from toolkit.chain import Answer
+from toolkit.answering import Answer
 from toolkit.prompts import Turn
 
 STOPPED = "(stopped)"

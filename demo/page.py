@@ -16,11 +16,11 @@ from fastapi import FastAPI
 from demo.conversation import Stops
 from demo.guard import Guard
 from demo.talking import Talking, connect
-from demo.widgets import lay_out, theme
+from demo.widgets import lay_out_widgets, theme
 from toolkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from toolkit.chatbot import Chatbot
+    from toolkit.bot import Chatbot
 
 HOST = "127.0.0.1"
 QUEUE = 16  # questions that may wait
@@ -36,7 +36,7 @@ def build_page(bot: Chatbot, stops: Stops | None = None) -> gr.Blocks:
     """
     talking = Talking(bot, stops or Stops())
     with gr.Blocks(title=bot.config.name, analytics_enabled=False, fill_width=True) as page:
-        talk, sources = lay_out(bot)
+        talk, sources = lay_out_widgets(bot)
         connect(talking, talk, sources)
         page.unload(talking.leave)
     page.queue(max_size=QUEUE, default_concurrency_limit=1, api_open=False)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from demo.conversation import Exchange
 
 if TYPE_CHECKING:
-    from toolkit.chain import Answer, Citation
-    from toolkit.retrieval import Passage
+    from toolkit.answering import Answer, Citation
+    from toolkit.store import Passage
 
 EMPTY = "Ask something; what the answer stands on will appear here."
 READING = "Looking through the documents …"

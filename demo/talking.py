@@ -19,7 +19,7 @@ from demo.widgets import LONGEST_QUESTION, Talk, controls
 from toolkit.errors import HousevoiceError
 
 if TYPE_CHECKING:
-    from toolkit.chatbot import Chatbot
+    from toolkit.bot import Chatbot
 
 FAILED = "(No answer: something went wrong. Retry asks again.)"
 # Chat, panel, conversation, and the controls: the outputs of every step but speaking.

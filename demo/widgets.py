@@ -12,7 +12,7 @@ from toolkit.errors import HousevoiceError
 from toolkit.scoring import read_questions
 
 if TYPE_CHECKING:
-    from toolkit.chatbot import Chatbot
+    from toolkit.bot import Chatbot
 
 LONGEST_QUESTION = 2000  # characters
 EXAMPLES = 4
@@ -56,7 +56,7 @@ def controls(*, speaking: bool, empty: bool) -> tuple[Any, ...]:
     )
 
 
-def lay_out(bot: Chatbot) -> tuple[Talk, gr.Markdown]:
+def lay_out_widgets(bot: Chatbot) -> tuple[Talk, gr.Markdown]:
     """Put the widgets on the page; returns those to talk with, and the panel of sources."""
     gr.Markdown(f"# {bot.config.name}\n\n{about(bot)}", elem_id="title", sanitize_html=True)
     with gr.Row(elem_id="columns"):

@@ -14,7 +14,7 @@ def command_line() -> str:
     import typer
     from typer.testing import CliRunner
 
-    from pipelines.cli import app
+    from demo.command import app
 
     group: Any = typer.main.get_command(app)
     runner = CliRunner(env={"COLUMNS": "100", "NO_COLOR": "1"})

@@ -5,38 +5,39 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.evaluate import Evaluation, evaluate
+from pipelines.evaluate import evaluate
 from pipelines.ingest import IngestReport, find_documents, ingest
+from pipelines.report import Evaluation, summary_lines
 from pipelines.tune import TuneResult, kept, read_voice, report_of, tune
-from toolkit.bundle import (
+from toolkit.bot import (
     BotFolder,
     ChainParts,
+    Chatbot,
     Lock,
+    default_decline,
     read_lock,
     write_config,
     write_lock,
     write_parts,
 )
-from toolkit.chatbot import Chatbot, default_decline
 from toolkit.config import BotConfig, load_config
 from toolkit.errors import DataError
+from toolkit.progress import Note, Progress
 from toolkit.scoring import Question, read_questions
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from toolkit.chain import Chain
+    from toolkit.answering import Chain
+    from toolkit.examples import Example
     from toolkit.seam import SeamRow
     from toolkit.store import Knowledge
-    from toolkit.style import Example
 
-Progress = Callable[[str, int, int], None]
-Note = Callable[[str], None]
 STEPS = ("ingest", "tune", "evaluate")
 
 
@@ -190,7 +191,7 @@ def _prepare(
     config: BotConfig, folder: BotFolder, lock: Lock, on_progress: Progress | None, note: Note
 ) -> tuple[list[SeamRow], ChainParts]:
     """Weave the examples with their passages and fit what the chain serves with."""
-    from toolkit.chatbot import open_knowledge
+    from toolkit.bot import open_knowledge
     from toolkit.seam import weave
 
     train: list[Example] = read_voice(config.voice)[0] if config.voice else []
@@ -236,8 +237,7 @@ def _thinking_model(
 
     if not (config.knowledge and needs_rewriting(train, config)):
         return None
-    from toolkit.chat_model import HouseChatModel
-    from toolkit.engines import TextEngine
+    from toolkit.engines import HouseChatModel, TextEngine
     from toolkit.models import load_base
 
     loaded = load_base(
@@ -252,9 +252,8 @@ def _thinking_model(
 
 def _unfitted_chain(config: BotConfig, knowledge: Knowledge | None, model: BaseChatModel | None) -> Chain:
     """Return the chain as it will serve, but for what is fitted with it."""
-    from toolkit.chain import Chain
-    from toolkit.evidence import EvidencePicker
-    from toolkit.words import Lexicon
+    from toolkit.answering import Chain, EvidencePicker
+    from toolkit.language import Lexicon
 
     picker = None
     if knowledge:
@@ -279,8 +278,8 @@ def _fit(
     note: Note,
 ) -> ChainParts:
     """Fit what the chain needs to serve: the gate, the words of the voice, the decline."""
+    from toolkit.language import Lexicon
     from toolkit.seam import fit_on_bot, typical_declines, voice_words
-    from toolkit.words import Lexicon
 
     decline = config.chain.decline or next(iter(typical_declines(rows, chain)), default_decline(config))
     gate = None
@@ -373,26 +372,3 @@ def _note_tune(result: TuneResult, seconds: float, note: Note) -> None:
         f"Tuned on {rows['passages']} replies with their passages, {rows['decline']} that decline and "
         f"{rows['alone']} without passages, in {seconds:.0f} s."
     )
-
-
-def summary_lines(result: Evaluation) -> list[str]:
-    """Put an evaluation into a few lines for people."""
-    lines = []
-    if result.voice:
-        voice = result.voice
-        lines.append(
-            f"Voice on {voice.prompts} prompts not trained on: recognised in {voice.with_adapter:.0%} of the replies "
-            f"with the adapter, {voice.without_adapter:.0%} without."
-        )
-    if result.answers:
-        scores = result.answers
-
-        def share(value: float | None) -> str:
-            return "-" if value is None else f"{value:.0%}"
-
-        lines.append(
-            f"Questions ({scores.answerable} answerable, {scores.unanswerable} not): facts right in "
-            f"{share(scores.facts)}, a right source cited in {share(scores.cited)}; declined "
-            f"{share(scores.declined_right)} of the unanswerable and {share(scores.declined_wrong)} of the answerable."
-        )
-    return lines

@@ -8,16 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.bundle import BotFolder, read_config
-from toolkit.chatbot import Chatbot, open_knowledge
+from toolkit.bot import BotFolder, Chatbot, open_knowledge, read_config
 from toolkit.errors import DataError
+from toolkit.progress import Progress
 from toolkit.prompts import Turn
 
 if TYPE_CHECKING:
-    from toolkit.chain import Answer
+    from toolkit.answering import Answer
     from toolkit.store import Passage
 
-Progress = Callable[[str, int, int], None]
 _BULK_STEP = 32
 
 

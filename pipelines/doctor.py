@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.bundle import installed_versions, nearest_folder
+from toolkit.bot import installed_versions
 from toolkit.config import BotConfig, load_config
 from toolkit.errors import HousevoiceError
+from toolkit.files import nearest_folder
 
 _NEEDED_FREE_BYTES = 2 << 30
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.bundle import BotFolder, write_text
-from toolkit.chain import Answer
-from toolkit.chatbot import Chatbot
-from toolkit.evidence import units_of
+from pipelines.report.evaluation import Evaluation
+from toolkit.answering import Answer
+from toolkit.answering.evidence import units_of
+from toolkit.bot import BotFolder, Chatbot
+from toolkit.examples import Example, read_examples, split_examples
+from toolkit.files import write_text
+from toolkit.progress import Progress
 from toolkit.scoring import (
-    AnswerScores,
     Question,
     VoiceClassifier,
     VoiceScores,
@@ -22,40 +23,10 @@ from toolkit.scoring import (
     score_answers,
     score_voice,
 )
-from toolkit.style import Example, read_examples, split_examples
-
-Progress = Callable[[str, int, int], None]
 
 # Replies of the base that the classifier learns to tell the voice from; to prompts that the adapter was trained on,
 # so that none of them is judged.
 _BASE_REPLIES = 32
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What was measured.
-
-    Attributes:
-        bot: Name of the bot.
-        answers: Measures of its answers, or None without questions.
-        voice: Measures of its voice, or None without one.
-        gate: How the gate was fitted: counts and out-of-fold error rates.
-        seconds: Time taken, in seconds.
-        details: One entry a question: what was answered and which measures it met.
-        samples: Held-out prompts with the reply with and without the voice.
-    """
-
-    bot: str
-    answers: AnswerScores | None
-    voice: VoiceScores | None
-    gate: dict[str, float] | None
-    seconds: float
-    details: list[dict[str, Any]]
-    samples: list[dict[str, str]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the evaluation as plain data."""
-        return asdict(self)
 
 
 def evaluate(

@@ -5,21 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.config import KnowledgeSettings
 from toolkit.errors import DataError
+from toolkit.progress import Progress
 from toolkit.store import Knowledge
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
 
     from toolkit.documents import FoundFile
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass
@@ -119,10 +118,9 @@ def ingest(
         ModelError: The embedder cannot be loaded, or the Chroma server cannot be reached.
         StoreLocked: Another process is writing to it.
     """
-    from toolkit.chunking import chunk_documents
     from toolkit.documents import PARSER_VERSION, ParseLimits, parse_files
-    from toolkit.embedding import load_embedder
-    from toolkit.embedding_adapter import as_embedder
+    from toolkit.documents.chunking import chunk_documents
+    from toolkit.embedding import as_embedder, load_embedder
     from toolkit.store import SourceUpdate
     from toolkit.store.locking import refuse_if_locked
 

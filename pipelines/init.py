@@ -13,7 +13,7 @@ _EXAMPLES = (
 )
 
 
-def lay_out(folder: Path) -> list[Path]:
+def lay_out_sources(folder: Path) -> list[Path]:
     """Write a commented ``bot.yaml``, ``documents/`` and ``voice.jsonl`` into a new or empty folder.
 
     Returns:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.bundle import BotFolder
+from toolkit.bot import BotFolder
 from toolkit.config import BotConfig, VoiceSettings
 from toolkit.errors import Interrupted
+from toolkit.examples import Example, read_examples, split_examples
+from toolkit.progress import Note, Progress
 from toolkit.seam import SeamRow
-from toolkit.style import Example, read_examples, split_examples
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def tune(
     *,
     known_digest: str | None,
     on_progress: Progress | None = None,
-    on_note: Callable[[str], None] | None = None,
+    on_note: Note | None = None,
 ) -> tuple[TuneResult, str]:
     """Train the adapter of a bot, unless one was made of the same rows, settings and base.
 
@@ -81,7 +80,7 @@ def tune(
         Interrupted: Ctrl-C; the same call goes on from the last checkpoint.
     """
     from toolkit.models import fingerprint, load_base, locate_base, release_memory
-    from toolkit.training import train_adapter
+    from toolkit.tuning import train_adapter
 
     assert config.voice is not None
     report_file = report_of(folder)

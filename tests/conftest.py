@@ -16,16 +16,17 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.cli import _be_quiet
-from toolkit.evidence import Evidence, shown
+from pipelines.cli.exits import be_quiet
+from toolkit.answering import Evidence
+from toolkit.answering.evidence import shown
+from toolkit.language import stems
 from toolkit.store import Knowledge, Passage
 from toolkit.testing import HashEmbedder
-from toolkit.words import stems
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
-_be_quiet()
+be_quiet()
 
 DOCUMENTS = {
     "lamp.md": (
@@ -113,22 +114,18 @@ def _no_bundled_weights(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
     """Forbid the bundled models in tests that are not marked e2e or browser."""
     if request.node.get_closest_marker("e2e") or request.node.get_closest_marker("browser"):
         return
-    import toolkit.embedding
-    import toolkit.models
+    import toolkit.embedding.load
+    import toolkit.models.loading
 
-    locate = toolkit.models.locate_base
-
-    def checked_locate(name: str, **options: Any) -> str:
-        if name == "bundled":
-            raise AssertionError("a unit test may not load the bundled base model")
-        return locate(name, **options)
+    def no_base(*arguments: Any, **options: Any) -> Any:
+        raise AssertionError("a unit test may not load the bundled base model")
 
     def no_embedder(*arguments: Any, **options: Any) -> Any:
         raise AssertionError("a unit test may not load the bundled embedder")
 
-    monkeypatch.setattr(toolkit.models, "locate_base", checked_locate)
-    # What load_embedder calls for "bundled" and for the bundled model's own name, whoever imported it.
-    monkeypatch.setattr(toolkit.embedding, "_load_bundled", no_embedder)
+    # What locate_base and load_embedder call for "bundled" and for the bundled model's own name, whoever imported them.
+    monkeypatch.setattr(toolkit.models.loading, "bundled_folder", no_base)
+    monkeypatch.setattr(toolkit.embedding.load, "_load_bundled", no_embedder)
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def check(name: str, command: list[str]) -> Outcome:
 
 def build_sample() -> Outcome:
     """Build the sample bot with its progress on the screen; an up-to-date one is kept."""
-    return check("Building the sample bot", ["pipelines.cli", "build", "data/bot.yaml"])
+    return check("Building the sample bot", ["demo", "build", "data/bot.yaml"])
 
 
 def run_group(name: str, marks: str, threads: int | None) -> Outcome:

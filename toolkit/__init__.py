@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from toolkit.chain import Answer
-    from toolkit.chatbot import Chatbot
+    from toolkit.answering import Answer
+    from toolkit.bot import Chatbot
     from toolkit.store import Knowledge, Passage
 
 __all__ = ["Answer", "Chatbot", "Knowledge", "Passage"]
 
 _HOMES = {
-    "Answer": "toolkit.chain",
-    "Chatbot": "toolkit.chatbot",
+    "Answer": "toolkit.answering",
+    "Chatbot": "toolkit.bot",
     "Knowledge": "toolkit.store",
     "Passage": "toolkit.store",
 }

@@ -80,7 +80,7 @@ def address(sample_bot_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("demo") / "log"
-    command = [sys.executable, "-m", "pipelines.cli", "demo", str(sample_bot_folder), "--port", str(port)]
+    command = [sys.executable, "-m", "demo", "demo", str(sample_bot_folder), "--port", str(port)]
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
     try:

@@ -24,15 +24,14 @@ from demo.sources import panel
 from demo.talking import FAILED, Talking, reply
 from demo.widgets import LONGEST_QUESTION, about, example_questions
 from tests.conftest import ROOT, passage
-from toolkit.chain import Answer, Chain, Citation
-from toolkit.chatbot import Chatbot
+from toolkit.answering import Answer, Chain, Citation, EvidencePicker
+from toolkit.bot import Chatbot
 from toolkit.config import BotConfig, ChainSettings
 from toolkit.errors import ConfigError, ModelError
-from toolkit.evidence import EvidencePicker
+from toolkit.language import Lexicon
 from toolkit.prompts import Turn
 from toolkit.store import Knowledge
 from toolkit.testing import ScriptedChatModel
-from toolkit.words import Lexicon
 
 QUESTION = "How long does the Ember lamp burn on a full battery?"
 BURNS = "Ahoy, friend. The Ember lamp burns for 38 hours. Fair winds!"

@@ -16,8 +16,8 @@ import yaml
 from pipelines.build import build
 from tests.conftest import ROOT
 from toolkit import Chatbot
-from toolkit.bundle import BotFolder
-from toolkit.chain import Answer
+from toolkit.answering import Answer
+from toolkit.bot import BotFolder
 
 pytestmark = pytest.mark.e2e
 
@@ -138,7 +138,7 @@ def test_asking_in_bulk(sample_bot_folder: Path, test_questions: list[dict[str, 
     file = tmp_path / "questions.jsonl"
     file.write_text("".join(json.dumps({"question": question}) + "\n" for question in asked))
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "ask", str(sample_bot_folder), "--questions", str(file), "--json"],
+        [sys.executable, "-m", "demo", "ask", str(sample_bot_folder), "--questions", str(file), "--json"],
         cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

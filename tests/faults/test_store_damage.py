@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.faults.test_store_kill import check, chunks_of
 from toolkit.store import Knowledge
-from toolkit.testing_embedder import HashEmbedder
+from toolkit.testing import HashEmbedder
 
 SOURCES = 10
 

@@ -19,7 +19,7 @@ from tests.conftest import mounted_disk
 from tests.faults.test_store_kill import check, chunks_of
 from toolkit.errors import StoreFull
 from toolkit.store import Knowledge
-from toolkit.testing_embedder import HashEmbedder
+from toolkit.testing import HashEmbedder
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from langchain_core.documents import Document
 
 from toolkit.store import Knowledge
-from toolkit.testing_embedder import HashEmbedder
+from toolkit.testing import HashEmbedder
 
 SOURCES = 40
 REMOVED = "-"

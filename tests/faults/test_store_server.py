@@ -17,7 +17,7 @@ from toolkit.config import KnowledgeSettings
 from toolkit.errors import ModelError
 from toolkit.store import Knowledge
 from toolkit.store.dense import connect
-from toolkit.testing_embedder import HashEmbedder
+from toolkit.testing import HashEmbedder
 
 
 def free_port() -> int:

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from toolkit.errors import StoreLocked
 from toolkit.store import Knowledge
-from toolkit.testing_embedder import HashEmbedder
+from toolkit.testing import HashEmbedder
 
 SOURCES = 12
 

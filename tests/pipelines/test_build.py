@@ -14,8 +14,7 @@ from pipelines import build_chatbot
 from pipelines.build import BuildResult, build
 from pipelines.evaluate import evaluate
 from tests.conftest import DOCUMENTS, Sources
-from toolkit.bundle import BotFolder, read_lock
-from toolkit.chatbot import Chatbot
+from toolkit.bot import BotFolder, Chatbot, read_lock
 from toolkit.errors import DataError
 from toolkit.testing import HashEmbedder
 
@@ -72,7 +71,7 @@ def test_both_halves_make_a_bot_and_a_second_build_does_nothing(
     def refuse(*args: Any, **options: Any) -> Any:
         raise AssertionError("nothing changed, and still something was done")
 
-    monkeypatch.setattr("toolkit.training.train_adapter", refuse)
+    monkeypatch.setattr("toolkit.tuning.train_adapter", refuse)
     monkeypatch.setattr("toolkit.models.load_base", refuse)
     assert work_done(build(sources.config)) == NOTHING
     assert work_done(build(sources.folder)) == NOTHING

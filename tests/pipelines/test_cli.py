@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.cli import main
+from demo.command import main
 from tests.conftest import ROOT, Sources, mounted_disk
 from toolkit.testing import HashEmbedder
 
@@ -73,7 +73,7 @@ def test_help_is_quick_and_names_every_command() -> None:
     for _ in range(3):
         started = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-m", "pipelines.cli", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+            [sys.executable, "-m", "demo", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
         )
         seconds.append(time.perf_counter() - started)
     assert all(re.search(rf"^  {name}\b", done.stdout, re.MULTILINE) for name in COMMANDS)
@@ -126,7 +126,7 @@ def test_mistakes_are_found_before_anything_heavy_is_imported(make_sources: Call
     script = (
         "import sys\n"
         f"sys.argv = ['housevoice', 'build', {str(sources.config)!r}]\n"
-        "from pipelines.cli import main\n"
+        "from demo.command import main\n"
         "try:\n    main()\n"
         "finally:\n    print([m for m in ('torch', 'transformers', 'peft', 'trl') if m in sys.modules])\n"
     )
@@ -177,7 +177,7 @@ def test_a_disk_without_room_is_named(
 
     import pipelines.build  # noqa: F401 - a module first imported under the patch would keep the double for good
 
-    monkeypatch.setattr("toolkit.bundle.write_text", full)
+    monkeypatch.setattr("toolkit.bot.folder.write_text", full)
     said = refused(run("build", sources.config))
     assert "No space left on device" in said
     assert "Free some room" in said
@@ -226,7 +226,7 @@ def test_ctrl_c_in_the_middle_of_a_tune_says_that_it_goes_on(
     def interrupted(*arguments: Any, **options: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("toolkit.training.train_adapter", interrupted)
+    monkeypatch.setattr("toolkit.tuning.train_adapter", interrupted)
     result = run("build", sources.config)
     assert result.code == 130
     assert "goes on from the last checkpoint" in result.err
@@ -239,7 +239,7 @@ def test_a_true_ctrl_c_leaves_no_traceback() -> None:
         "def work(*a, **k):\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(20)\n"
         "pipelines.build.build = work\n"
         "sys.argv = ['housevoice', 'build', 'x']\n"
-        "from pipelines.cli import main\n"
+        "from demo.command import main\n"
         "main()\n"
     )
     done = subprocess.run(
@@ -251,7 +251,7 @@ def test_a_true_ctrl_c_leaves_no_traceback() -> None:
 
 
 def test_a_reader_that_leaves_is_no_failure(small_bot: Path) -> None:
-    command = f"{sys.executable} -m pipelines.cli --help | head -n 1"
+    command = f"{sys.executable} -m demo --help | head -n 1"
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"], cwd=ROOT, capture_output=True, text=True, check=False
     )

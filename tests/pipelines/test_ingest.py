@@ -11,8 +11,7 @@ import pytest
 
 from pipelines.ingest import ingest
 from tests.conftest import DOCUMENTS
-from toolkit.bundle import BotFolder
-from toolkit.chatbot import open_knowledge
+from toolkit.bot import BotFolder, open_knowledge
 from toolkit.config import BotConfig, KnowledgeSettings
 from toolkit.errors import DataError, IndexMismatch, StoreLocked
 from toolkit.store import Knowledge, SearchOptions
@@ -119,7 +118,7 @@ def test_embeddings_of_langchain_can_be_handed_over(papers: Path, tmp_path: Path
 def test_the_search_command_filters(small_bot: Path, embedder: HashEmbedder) -> None:
     from typer.testing import CliRunner
 
-    from pipelines.cli import app
+    from demo.command import app
 
     def sources(*options: str) -> set[str]:
         done = CliRunner().invoke(app, ["search", str(small_bot), "Ember lamp", "--json", *options])

@@ -6,10 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipelines.build import summary_lines
-from pipelines.evaluate import Evaluation
-from pipelines.report import render
-from toolkit.bundle import BotFolder
+from pipelines.report import Evaluation, render, summary_lines
+from toolkit.bot import BotFolder
 from toolkit.scoring import AnswerScores, VoiceScores
 
 SCORES = AnswerScores(8, 4, 0.75, 0.875, 1.0, 0.5, None, 1.5)

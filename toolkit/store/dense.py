@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 import numpy as np
 
 from toolkit.errors import StoreFull
+from toolkit.progress import Progress
 from toolkit.store.checksum import crc_of
 from toolkit.store.manifest import Manifest
 
@@ -27,7 +28,6 @@ SPARE_BYTES = 4 << 20
 _BYTES_A_CHUNK = 6000
 # A collection of up to so many chunks is compared id by id whenever it is opened.
 COMPARED_ALL = 20_000
-Progress = Callable[[str, int, int], None]
 
 
 class DenseIndex:

@@ -6,13 +6,14 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from toolkit.errors import HousevoiceError, ModelError, StoreFull
+from toolkit.progress import Progress
 from toolkit.store.dense import (
     BATCH,
     COLLECTION,
@@ -30,7 +31,6 @@ FILES = "files"
 COLLECTION_NAME = "collection"
 SYNC_THRESHOLD = "sync_threshold"
 RETRY_SECONDS = 30.0
-Progress = Callable[[str, int, int], None]
 
 
 # What Chroma was seen to raise over damaged files; AttributeError comes from its clean-up of a failed start.

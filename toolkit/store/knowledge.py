@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,28 +19,27 @@ from filelock import Timeout
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from toolkit.embedding import Embedder
-from toolkit.embedding_adapter import as_embedder
+from toolkit.embedding import Embedder, as_embedder
 from toolkit.errors import DataError
+from toolkit.progress import Progress
 from toolkit.store import lexical
 from toolkit.store.derived import DerivedCollection
-from toolkit.store.layout import Place, lay_out, matching_embedder
+from toolkit.store.layout import Place, lay_out_store, matching_embedder
 from toolkit.store.lexical import LexicalIndex
 from toolkit.store.locking import lock_of, lock_refused
 from toolkit.store.manifest import FILE, Manifest
 from toolkit.store.options import Reranker, SearchOptions
 from toolkit.store.passages import Passage, SourceRecord
-from toolkit.store.prepare import Prepared, SourceUpdate, gather, prepare, with_identity
+from toolkit.store.prepare import PreparedSource, SourceUpdate, gather, prepare, with_identity
 from toolkit.store.search import hybrid_search
-from toolkit.store.words import Vocabulary
+from toolkit.store.vocabulary import Vocabulary
 from toolkit.store.writer import store_batch
 
 if TYPE_CHECKING:
-    from toolkit.retrieval import KnowledgeRetriever
+    from toolkit.store.retriever import KnowledgeRetriever
 
 # While another process writes, look for its changes this often at most.
 LOOK_SECONDS = 2.0
-Progress = Callable[[str, int, int], None]
 
 
 class Knowledge:
@@ -107,7 +106,7 @@ class Knowledge:
             StoreLocked: Another process is writing to it while it has to be laid out or moved.
         """
         embedder = as_embedder(embedding)
-        lay_out(Path(folder), embedder, server, sync_threshold)
+        lay_out_store(Path(folder), embedder, server, sync_threshold)
         return cls.open(folder, embedder)
 
     @classmethod
@@ -240,7 +239,7 @@ class Knowledge:
                 self._store(batch, keep=False)
                 yield from (prepared.source for prepared in batch)
 
-    def _store(self, batch: Sequence[Prepared], *, keep: bool) -> list[list[str]]:
+    def _store(self, batch: Sequence[PreparedSource], *, keep: bool) -> list[list[str]]:
         """Write sources in one transaction; returns the ids of each one's chunks."""
         self._collection.begin()
         self._changed = True
@@ -325,7 +324,7 @@ class Knowledge:
     def _own_reranker(self) -> Reranker | None:
         """Return the cross-encoder that the options name, loaded once."""
         if self._reranker is None and self.options.reranker:
-            from toolkit.retrieval import load_reranker
+            from toolkit.store.reranker import load_reranker
 
             self._reranker = load_reranker(self.options.reranker)
         return self._reranker
@@ -363,7 +362,7 @@ class Knowledge:
             passages: What :meth:`search` found.
             distance: Chunks before and after a hit that may be joined.
         """
-        from toolkit.retrieval import join_neighbours
+        from toolkit.store.neighbours import join_neighbours
 
         return join_neighbours(passages, lambda name: self._manifest.neighbours(name, distance))
 
@@ -371,7 +370,7 @@ class Knowledge:
         self, k: int = 10, filter: Mapping[str, Any] | None = None, **options: Any
     ) -> KnowledgeRetriever:
         """Return the knowledge as a LangChain retriever; ``options`` are its other fields."""
-        from toolkit.retrieval import KnowledgeRetriever
+        from toolkit.store.retriever import KnowledgeRetriever
 
         return KnowledgeRetriever(knowledge=self, k=k, filter=dict(filter) if filter else None, **options)
 

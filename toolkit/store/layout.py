@@ -10,9 +10,9 @@ from typing import Literal
 from filelock import Timeout
 from langchain_core.documents import Document
 
-from toolkit.chunking import embedding_text
+from toolkit.documents.chunking import embedding_text
 from toolkit.embedding import Embedder, EmbedderIdentity, load_embedder
-from toolkit.embedding_adapter import PREFIX
+from toolkit.embedding.langchain import PREFIX
 from toolkit.errors import DataError, IndexMismatch
 from toolkit.store import dense, derived
 from toolkit.store.locking import LOCK_SECONDS, lock_of, lock_refused
@@ -25,7 +25,7 @@ Place = tuple[str, int] | Literal["folder"] | None
 _SAME = 0.99
 
 
-def lay_out(folder: Path, embedder: Embedder, server: Place, sync_threshold: int | None) -> None:
+def lay_out_store(folder: Path, embedder: Embedder, server: Place, sync_threshold: int | None) -> None:
     """Write the settings of a new folder; of an old one, where its collection is to be.
 
     Raises:

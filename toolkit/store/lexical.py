@@ -20,7 +20,7 @@ import numpy as np
 
 from toolkit.store.checksum import crc_of
 from toolkit.store.manifest import Manifest
-from toolkit.store.words import Vocabulary
+from toolkit.store.vocabulary import Vocabulary
 
 K1, B = 1.2, 0.75
 SETTING = "bm25"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from langchain_core.documents import Document
 
-from toolkit.chunking import chunk_documents, embedding_text
+from toolkit.documents.chunking import chunk_documents, embedding_text
 from toolkit.embedding import Embedder
 from toolkit.store.passages import Chunk
 
@@ -34,7 +34,7 @@ class SourceUpdate:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedSource:
     """Chunks of one source that fit the window, with the text that is embedded and its hash.
 
     Attributes:
@@ -72,18 +72,18 @@ class Prepared:
         return list(chunks.values())
 
 
-def prepare(update: SourceUpdate, embedder: Embedder) -> Prepared:
+def prepare(update: SourceUpdate, embedder: Embedder) -> PreparedSource:
     """Cut what is over the window, and hash what is to be embedded."""
     named = [with_identity(document, update.source, update.sha256) for document in update.chunks]
     documents = [document for document in _fit(named, embedder) if document.page_content.strip()]
     texts = [embedding_text(document) for document in documents]
     digests = [sha256_of(text) for text in texts]
-    return Prepared(update.source, update.sha256, update.parser_version, documents, texts, digests)
+    return PreparedSource(update.source, update.sha256, update.parser_version, documents, texts, digests)
 
 
-def gather(prepared: Iterable[Prepared]) -> Iterator[list[Prepared]]:
+def gather(prepared: Iterable[PreparedSource]) -> Iterator[list[PreparedSource]]:
     """Gather sources until there is enough to embed together."""
-    batch: list[Prepared] = []
+    batch: list[PreparedSource] = []
     for item in prepared:
         batch.append(item)
         if sum(len(member.texts) for member in batch) >= EMBED_TOGETHER:

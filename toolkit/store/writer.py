@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from toolkit.embedding import Embedder
 from toolkit.store.manifest import Manifest
-from toolkit.store.prepare import Prepared
-from toolkit.store.words import Vocabulary
+from toolkit.store.prepare import PreparedSource
+from toolkit.store.vocabulary import Vocabulary
 
 
 def store_batch(
-    manifest: Manifest, vocabulary: Vocabulary, embedder: Embedder, batch: Sequence[Prepared], *, keep: bool
+    manifest: Manifest, vocabulary: Vocabulary, embedder: Embedder, batch: Sequence[PreparedSource], *, keep: bool
 ) -> list[list[str]]:
     """Write sources together, or none of them.
 
@@ -38,7 +38,7 @@ def store_batch(
     return ids
 
 
-def _unknown(manifest: Manifest, batch: Sequence[Prepared]) -> dict[str, str]:
+def _unknown(manifest: Manifest, batch: Sequence[PreparedSource]) -> dict[str, str]:
     """Return the texts that have to be embedded, by their hash."""
     texts = {
         digest: text
@@ -49,7 +49,7 @@ def _unknown(manifest: Manifest, batch: Sequence[Prepared]) -> dict[str, str]:
     return {digest: text for digest, text in texts.items() if digest not in known}
 
 
-def _put(manifest: Manifest, prepared: Prepared, *, keep: bool) -> list[str]:
+def _put(manifest: Manifest, prepared: PreparedSource, *, keep: bool) -> list[str]:
     """Write the chunks of one source; what embeds them is kept already."""
     old = manifest.ids_of(prepared.source)
     chunks = prepared.chunks(

@@ -1,0 +1,83 @@
+"""The commands that make and measure a bot: init, build, ingest, tune, eval, doctor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.arguments import AsJson, BotPath, ConfigPath, Device, load_bot
+from pipelines.cli.exits import USER_ERROR
+from pipelines.cli.screen import progress, say
+
+
+def init(folder: Annotated[Path, typer.Argument(help="A new folder for the bot's sources.")]) -> None:
+    """Lay out a folder for a new bot: a commented bot.yaml, documents/ and voice.jsonl."""
+    from pipelines.init import lay_out_sources
+
+    for path in lay_out_sources(folder):
+        typer.echo(path)
+    say(f"Put documents into {folder}/documents and replies into {folder}/voice.jsonl, then:")
+    say(f"  housevoice build {folder}/bot.yaml")
+
+
+def build(config: ConfigPath) -> None:
+    """Ingest, tune and measure; what did not change is not done again."""
+    _run_build(config, ("ingest", "tune", "evaluate"))
+
+
+def ingest(config: ConfigPath) -> None:
+    """Bring the knowledge in step with the documents."""
+    _run_build(config, ("ingest",))
+
+
+def tune(config: ConfigPath) -> None:
+    """Train the voice on the example replies and the passages found for them."""
+    _run_build(config, ("tune",))
+
+
+def eval_(
+    bot: BotPath,
+    questions: Annotated[Path | None, typer.Option(help="Questions to ask; default: those of the bot.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only the questions of this split.")] = None,
+    as_json: AsJson = False,
+    device: Device = None,
+) -> None:
+    """Measure a bot: facts, citations, declining, and the voice."""
+    from pipelines.evaluate import evaluate
+    from pipelines.report import summary_lines
+
+    with progress() as on_progress:
+        loaded = load_bot(bot, device, on_progress)
+        result = evaluate(loaded, questions=questions, split=split, on_progress=on_progress)
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), ensure_ascii=False))
+    else:
+        for line in summary_lines(result):
+            typer.echo(line)
+        typer.echo(f"Report: {loaded.folder / 'report' / 'report.html'}")
+
+
+def doctor(config: ConfigPath) -> None:
+    """Check a bot.yaml, its inputs and this machine, without building."""
+    from pipelines.doctor import examine
+
+    healthy = True
+    for check in examine(config):
+        typer.echo(f"{'ok  ' if check.ok else 'BAD '} {check.what}: {check.found}")
+        healthy = healthy and check.ok
+    if not healthy:
+        raise typer.Exit(USER_ERROR)
+
+
+def _run_build(config: Path, steps: tuple[str, ...]) -> None:
+    """Build with progress on the screen."""
+    from pipelines.build import build as run
+
+    with progress() as on_progress:
+        result = run(config, steps=steps, on_progress=on_progress, on_note=say)
+    spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result.seconds.items())
+    say(f"Done: {result.folder} ({spent})")
+    typer.echo(result.folder)

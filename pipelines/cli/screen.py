@@ -1,0 +1,66 @@
+"""The terminal: progress and remarks on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from toolkit.progress import Progress
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Show a bar for each kind of work, on standard error; plain lines where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield _plain_progress()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield report
+
+
+def _plain_progress() -> Progress:
+    """Report each tenth of a piece of work as a line, for logs."""
+    said: dict[str, int] = {}
+
+    def report(what: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(1, total)
+        if tenth > said.get(what, -1):
+            said[what] = tenth
+            say(f"{what}: {done} of {total}")
+
+    return report
+
+
+def say(text: str) -> None:
+    """Write a line to standard error, where it does not mix with results."""
+    typer.echo(text, err=True)
+
+
+def write(text: str) -> None:
+    """Write a piece to standard output at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def read_line(prompt: str) -> str | None:
+    """Read a line; None where the input has ended."""
+    try:
+        return input(prompt)
+    except EOFError:
+        return None

@@ -1,0 +1,144 @@
+"""The bot folder: written whole, read back, and refused by name where it does not fit what is there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from toolkit.answering import Gate
+from toolkit.answering.gate import FEATURES
+from toolkit.bot import (
+    BotFolder,
+    ChainParts,
+    Lock,
+    check_lock,
+    installed_versions,
+    read_config,
+    read_lock,
+    read_parts,
+    write_config,
+    write_lock,
+    write_parts,
+)
+from toolkit.config import parse_config
+from toolkit.errors import AdapterMismatch, DataError, ModelError
+from toolkit.files import write_text
+from toolkit.language import Lexicon
+
+
+def folder(place: Path) -> BotFolder:
+    place.mkdir(exist_ok=True)
+    return BotFolder(place)
+
+
+def test_a_lock_reads_back_with_the_versions(tmp_path: Path) -> None:
+    place = folder(tmp_path)
+    assert read_lock(place) == Lock()
+    lock = Lock({"name": "b", "fingerprint": "f"}, "t", {"name": "hash"}, {}, {"tune": "1"})
+    write_lock(place, lock)
+    assert read_lock(place) == lock
+    assert lock.libraries == installed_versions()
+    assert {"torch", "peft", "transformers"} <= set(lock.libraries)
+
+
+def test_another_base_is_refused_with_both_named() -> None:
+    lock = Lock(base={"name": "mine", "fingerprint": "aaa"}, template="t")
+    check_lock(lock, fingerprint="aaa", template="t")
+    with pytest.raises(AdapterMismatch) as caught:
+        check_lock(lock, fingerprint="bbb", template="t")
+    assert all(part in caught.value.message for part in ("mine", "aaa", "bbb"))
+    assert caught.value.hint
+
+
+def test_another_template_is_refused_with_both_named() -> None:
+    with pytest.raises(ModelError, match="chat template") as caught:
+        check_lock(Lock(base={"name": "m", "fingerprint": "a"}, template="old"), fingerprint="a", template="new")
+    assert "old" in caught.value.message
+    assert "new" in caught.value.message
+
+
+def test_an_empty_lock_compares_with_nothing() -> None:
+    check_lock(Lock(), fingerprint="a", template="b")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"surprise": 1}'])
+def test_a_damaged_lock_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "lock.json").write_text(content)
+    with pytest.raises(DataError, match=r"lock\.json"):
+        read_lock(BotFolder(tmp_path))
+
+
+def test_settings_read_back(tmp_path: Path) -> None:
+    config = parse_config({"name": "a", "knowledge": {}, "voice": {}}, tmp_path / "bot.yaml")
+    place = BotFolder(tmp_path / "bots" / "a")
+    write_config(place, config)
+    with pytest.raises(DataError, match="looks like a bot's sources"):
+        read_config(place)
+    write_lock(place, Lock())
+    assert read_config(place) == config
+
+
+def test_a_folder_that_is_no_bot_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not a built bot") as caught:
+        read_config(BotFolder(tmp_path / "none"))
+    assert "housevoice build" in caught.value.hint
+
+
+@pytest.mark.parametrize("content", ["name: a\nvoice: {zzz: 1}\n", "name: [", "3"])
+def test_damaged_settings_are_named(content: str, tmp_path: Path) -> None:
+    write_lock(folder(tmp_path), Lock())
+    (tmp_path / "bot.yaml").write_text(content)
+    with pytest.raises(DataError, match="cannot be read"):
+        read_config(BotFolder(tmp_path))
+
+
+def parts(gate: Gate | None) -> ChainParts:
+    return ChainParts(gate, Lexicon(3, Counter({"lamp": 2, "öl": 1})), frozenset({"ahoy", "fair"}), "Nay, frænd.")
+
+
+def test_parts_of_the_chain_read_back(tmp_path: Path) -> None:
+    zeros = [0.0] * len(FEATURES)
+    for gate in (Gate(zeros, 0.5, zeros, zeros, 0.25, {"answerable": 3.0}), None):
+        write_parts(folder(tmp_path), parts(gate))
+        assert read_parts(BotFolder(tmp_path)) == parts(gate)
+    assert not (tmp_path / "chain" / "gate.json").exists()
+
+
+@pytest.mark.parametrize("name", ["lexicon.json", "voice.json"])
+def test_missing_parts_are_named(name: str, tmp_path: Path) -> None:
+    write_parts(folder(tmp_path), parts(None))
+    (tmp_path / "chain" / name).unlink()
+    with pytest.raises(DataError, match=name):
+        read_parts(BotFolder(tmp_path))
+
+
+def test_text_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.json"
+    write_text(file, "old")
+    assert file.stat().st_mode & 0o777 == 0o644
+
+    def fail(*args: object) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no room"):
+        write_text(file, "new")
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_a_built_bot_holds(small_bot: Path) -> None:
+    place = BotFolder(small_bot)
+    assert place.has_adapter()
+    lock = json.loads(place.lock.read_text())
+    assert set(lock) == {"base", "template", "embedder", "libraries", "inputs"}
+    assert lock["base"]["fingerprint"]
+    assert lock["template"]
+    assert lock["embedder"]["dimension"] == 256
+    for part in (place.config, place.adapter / "tune.json", place.chain / "gate.json", place.report / "report.json"):
+        assert part.is_file(), part
+    assert not [path for path in place.adapter.rglob("*") if path.suffix in (".bin", ".pkl", ".pt")]

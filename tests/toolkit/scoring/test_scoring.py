@@ -1,0 +1,123 @@
+"""Measures: facts as whole words, shares of what applies, and a classifier that knows a voice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import passage
+from toolkit.answering import Answer, Citation
+from toolkit.errors import DataError
+from toolkit.scoring import Question, VoiceClassifier, holds_facts, read_questions, score_answers, score_voice
+
+
+@pytest.mark.parametrize(
+    ("text", "fact", "held"),
+    [
+        ("It burns for 38 hours.", "38 hours", True),
+        ("It burns for 138 hours.", "38 hours", False),
+        ("It burns for 38 hourses", "38 hours", False),
+        ("It costs 1,250 euros.", "1250 euros", True),
+        ("It costs 1250 euros.", "1,250 euros", True),
+        ("It costs 1,25 euros.", "125 euros", False),
+        ("It costs 6.50 euros.", "6.50 euros", True),
+        ("It costs 6.50 euros.", "6 euros", False),
+        ("It costs 6.50 euros.", "50 euros", False),
+        ("We open at 9:30.", "9:30", True),
+        ("We open at 9:30.", "9", False),
+        ("Take 5% off.", "5%", True),
+        ("Take 15% off.", "5%", False),
+        ("Ask BERTHA, please.", "bertha", True),
+        ("a full-day class", "full day", True),
+        ("", "38", False),
+    ],
+)
+def test_facts_are_whole_words_and_numbers_are_numbers(text: str, fact: str, held: bool) -> None:
+    assert holds_facts(text, [[fact]]) is held
+
+
+def test_every_fact_is_needed_in_one_of_its_forms() -> None:
+    facts = [["38 hours", "38 h"], ["brass"]]
+    assert holds_facts("38 h, all brass", facts)
+    assert not holds_facts("38 h, all copper", facts)
+    assert holds_facts("anything", [])
+
+
+def test_questions_are_read_and_chosen_by_split(tmp_path: Path) -> None:
+    rows = [
+        {"question": " How long? ", "facts": [["38 h", 38]], "sources": ["lamp.md"], "split": "test"},
+        {"question": "Who?", "unanswerable": True, "split": "tune"},
+    ]
+    file = tmp_path / "q.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    assert read_questions(file, "test") == [Question("How long?", (("38 h", "38"),), ("lamp.md",), False, "test")]
+    assert [question.unanswerable for question in read_questions(file)] == [False, True]
+    with pytest.raises(DataError, match="no questions of the split 'other'"):
+        read_questions(file, "other")
+    with pytest.raises(DataError, match="does not exist"):
+        read_questions(tmp_path / "none.jsonl")
+
+
+def test_each_bad_line_of_questions_is_numbered(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    file.write_text('{"question": "a"}\n{\n{"question": ""}\n[]\n{"question": "a", "facts": ["38"]}\n')
+    with pytest.raises(DataError, match="4 bad lines") as caught:
+        read_questions(file)
+    for number in (2, 3, 4, 5):
+        assert f"line {number}:" in caught.value.message
+
+
+def answer(
+    text: str, *, cites: str = "", abstained: bool = False, found: tuple[str, ...] = (), total: float = 1.0
+) -> Answer:
+    citations = [Citation(cites, None, "quote")] if cites else []
+    passages = [passage("text", source=source, number=index) for index, source in enumerate(found)]
+    return Answer("q", text, citations, passages, abstained, True, {"total": total}, "q")
+
+
+def test_shares_are_over_what_applies() -> None:
+    asked = Question("q", (("38",),), ("lamp.md",))
+    no = Question("q", unanswerable=True)
+    pairs: list[tuple[Question, Answer]] = [
+        (asked, answer("38", cites="lamp.md", found=("a", "b", "c", "d", "lamp.md"), total=2.0)),
+        (asked, answer("38", cites="kite.md", found=("a", "b", "c", "d", "e", "lamp.md"), total=4.0)),
+        (asked, answer("38 I do not know", abstained=True, total=9.0)),
+        (asked, answer("39", cites="lamp.md", found=("lamp.md",), total=1.0)),
+        (no, answer("no", abstained=True, total=3.0)),
+        (no, answer("yes", total=5.0)),
+    ]
+    scores = score_answers([q for q, _ in pairs], [a for _, a in pairs])
+    assert (scores.answerable, scores.unanswerable) == (4, 2)
+    assert scores.facts == 0.5  # an answer that declines holds no fact, whatever it says
+    assert scores.cited == 0.5
+    assert scores.retrieved == 0.5  # the first five passages count
+    assert scores.declined_wrong == 0.25
+    assert scores.declined_right == 0.5
+    assert scores.seconds == 3.5
+
+
+def test_what_cannot_be_measured_is_none() -> None:
+    scores = score_answers([Question("q", unanswerable=True)], [answer("no", abstained=True)])
+    assert scores.facts is None
+    assert scores.cited is None
+    assert scores.declined_wrong is None
+    assert scores.declined_right == 1.0
+
+
+def test_answers_and_questions_must_match() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        score_answers([Question("q")], [])
+
+
+def test_a_classifier_learns_a_voice_and_scores_it() -> None:
+    things = ["lamp", "kite", "clock", "sail", "wick", "glass", "rope", "desk", "bell", "oar"]
+    voice: list[Any] = [f"Ahoy, friend. The {thing} is ready. Fair winds!" for thing in things]
+    plain = [f"I am happy to help you. Your {thing} can be collected today." for thing in things]
+    classifier = VoiceClassifier(voice[:6], plain[:6])
+    assert classifier.recognises(voice[6:]) == [True] * 4
+    assert classifier.recognises(plain[6:]) == [False] * 4
+    scores = score_voice(classifier, voice[6:], plain[6:], voice[6:8])
+    assert (scores.prompts, scores.with_adapter, scores.without_adapter, scores.examples) == (4, 1.0, 0.0, 1.0)

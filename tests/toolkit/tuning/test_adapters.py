@@ -1,0 +1,72 @@
+"""Adapters: plain PEFT folders, bound to the weights they were trained on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.bot import BotFolder
+from toolkit.config import VoiceSettings
+from toolkit.engines import TextEngine
+from toolkit.errors import AdapterMismatch, DataError
+from toolkit.models import LoadedModel, load_base
+from toolkit.tuning import attach_adapter, check_base
+from toolkit.tuning.adapters import BASE_RECORD, lora_config
+
+
+def load(folder: Path) -> LoadedModel:
+    return load_base(str(folder), device="cpu", dtype="float32")
+
+
+@pytest.fixture
+def adapter(small_bot: Path) -> Path:
+    return BotFolder(small_bot).adapter
+
+
+def test_settings_keep_the_names_of_peft() -> None:
+    config = lora_config(VoiceSettings(r=8, lora_alpha=24, lora_dropout=0.1, target_modules=["q_proj", "v_proj"]))
+    assert (config.r, config.lora_alpha, config.lora_dropout) == (8, 24, 0.1)
+    assert set(config.target_modules) == {"q_proj", "v_proj"}
+    assert lora_config(VoiceSettings()).target_modules == "all-linear"
+
+
+def test_an_adapter_is_a_plain_peft_folder(adapter: Path, tiny_base: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model: Any = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_base), str(adapter))
+    weights = [weight for name, weight in model.named_parameters() if "lora_B" in name]
+    assert len(weights) == 2 * 7
+    assert any(weight.abs().sum() > 0 for weight in weights)
+    assert (adapter / "adapter_model.safetensors").is_file()
+    assert not list(adapter.glob("*.bin"))
+
+
+def test_an_adapter_knows_its_base(adapter: Path, tiny_base: Path) -> None:
+    record = json.loads((adapter / BASE_RECORD).read_text())
+    assert record["base"] == str(tiny_base)
+    assert record["fingerprint"] == load(tiny_base).fingerprint
+    check_base(adapter, name="x", fingerprint=record["fingerprint"])
+
+
+def test_an_adapter_of_another_base_of_the_same_shape_is_refused(
+    adapter: Path, tiny_base: Path, other_tiny_base: Path
+) -> None:
+    other = load(other_tiny_base)
+    with pytest.raises(AdapterMismatch, match="was trained on") as caught:
+        TextEngine(other, adapter)
+    assert str(tiny_base) in caught.value.message
+    assert other.fingerprint in caught.value.message
+    assert "tune" in caught.value.hint
+
+
+def test_an_adapter_made_elsewhere_is_taken(adapter: Path, tmp_path: Path) -> None:
+    check_base(tmp_path, name="x", fingerprint="y")
+
+
+def test_a_folder_without_an_adapter_is_named(tmp_path: Path, tiny_base: Path) -> None:
+    with pytest.raises(DataError, match="holds no adapter"):
+        attach_adapter(load(tiny_base).model, tmp_path)

@@ -1,0 +1,25 @@
+"""A built bot: its folder, its lock, and the bot itself, ready to be asked."""
+
+from toolkit.bot.chatbot import Chatbot, default_decline, open_knowledge
+from toolkit.bot.folder import BotFolder, read_config, write_config
+from toolkit.bot.lock import Lock, check_lock, installed_versions, read_lock, write_lock
+from toolkit.bot.parts import ChainParts, read_parts, write_parts
+from toolkit.bot.stream import AnswerStream
+
+__all__ = [
+    "AnswerStream",
+    "BotFolder",
+    "ChainParts",
+    "Chatbot",
+    "Lock",
+    "check_lock",
+    "default_decline",
+    "installed_versions",
+    "open_knowledge",
+    "read_config",
+    "read_lock",
+    "read_parts",
+    "write_config",
+    "write_lock",
+    "write_parts",
+]

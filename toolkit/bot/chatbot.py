@@ -1,0 +1,218 @@
+"""A built bot, ready to be asked: from Python, and underneath the command line and the page."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit.answering import Answer, Chain
+from toolkit.bot.folder import BotFolder, read_config
+from toolkit.bot.history import History, as_turns
+from toolkit.bot.lock import check_lock, read_lock
+from toolkit.bot.parts import read_parts
+from toolkit.bot.stream import AnswerStream
+from toolkit.config import DECLINE, BotConfig
+from toolkit.errors import DataError
+from toolkit.prompts import template_hash
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.retrievers import BaseRetriever
+    from langchain_core.runnables import Runnable
+
+    from toolkit.progress import Progress
+    from toolkit.store import Knowledge, Passage
+
+
+class Chatbot:
+    """A bot that knows its documents and speaks in its voice.
+
+    Use :meth:`load`, or ``pipelines.build_chatbot``.
+
+    Args:
+        folder: The bot folder.
+        config: Its configuration.
+        chain: The chain that answers.
+        knowledge: Its documents, or None.
+        has_voice: Whether it has an adapter.
+    """
+
+    def __init__(
+        self, folder: Path, config: BotConfig, chain: Chain, knowledge: Knowledge | None, *, has_voice: bool
+    ) -> None:
+        self.folder = folder
+        self.config = config
+        self.chain = chain
+        self.knowledge = knowledge
+        self.has_voice = has_voice
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path | str,
+        *,
+        device: str | None = None,
+        model: BaseChatModel | None = None,
+        on_progress: Progress | None = None,
+    ) -> Chatbot:
+        """Open a bot folder.
+
+        Args:
+            folder: What ``housevoice build`` wrote.
+            device: Where the model runs; default: as in ``bot.yaml``.
+            model: Another LangChain chat model in place of the bot's own; it is told ``adapter=...`` as well.
+            on_progress: Called with what is being done, done, total.
+
+        Raises:
+            DataError: The folder is not a bot.
+            AdapterMismatch: The base found is not the one that the bot was built on.
+            IndexMismatch: The knowledge was embedded by another embedder.
+            ModelError: The base cannot be loaded, or renders other prompts.
+        """
+        from toolkit.engines import HouseChatModel, TextEngine
+        from toolkit.models import load_base
+
+        place = BotFolder(Path(folder))
+        config = read_config(place)
+        knowledge = open_knowledge(place, config)
+        if model is None:
+            loaded = load_base(
+                config.base.model,
+                revision=config.base.revision,
+                device=device or config.base.device,
+                dtype=config.base.dtype,
+                quantization="nf4" if config.base.load_in_4bit else "none",
+                on_progress=on_progress,
+            )
+            check_lock(
+                read_lock(place), fingerprint=loaded.fingerprint, template=template_hash(loaded.tokenizer)
+            )
+            model = HouseChatModel(engine=TextEngine(loaded, place.adapter if _speaks(place, config) else None))
+        return cls.assemble(place, config, model, knowledge)
+
+    @classmethod
+    def assemble(
+        cls, place: BotFolder, config: BotConfig, model: BaseChatModel | None, knowledge: Knowledge | None
+    ) -> Chatbot:
+        """Put a chain together from the parts in a bot folder and a model that is already loaded.
+
+        Without a model the bot can search and judge what was found, and not answer.
+        """
+        from toolkit.answering import EvidencePicker
+
+        parts = read_parts(place)
+        chain = Chain(
+            model,
+            config.chain,
+            decline=parts.decline,
+            knowledge=knowledge,
+            k=config.knowledge.k if config.knowledge else 0,
+            picker=EvidencePicker(knowledge.embedder, parts.lexicon) if knowledge else None,
+            gate=parts.gate,
+            voice=parts.voice,
+        )
+        return cls(place.root, config, chain, knowledge, has_voice=_speaks(place, config))
+
+    @property
+    def retriever(self) -> BaseRetriever:
+        """The knowledge as a LangChain retriever.
+
+        Raises:
+            DataError: The bot has no knowledge.
+        """
+        return self._known().as_retriever(k=self.chain.k)
+
+    def ask(
+        self, question: str, history: History = (), *, adapter: bool = True, knowledge: bool = True
+    ) -> Answer:
+        """Answer a question.
+
+        Args:
+            question: What is asked.
+            history: Earlier exchanges: pairs of question and reply, :class:`Turn`, or ``messages``.
+            adapter: Whether to speak in the voice.
+            knowledge: Whether to use the documents.
+        """
+        return self.chain.answer(
+            question, as_turns(history), adapter=adapter and self.has_voice, knowledge=knowledge
+        )
+
+    def ask_many(self, questions: Sequence[str], *, adapter: bool = True, knowledge: bool = True) -> list[Answer]:
+        """Answer many questions, each on its own; several times as fast as one by one."""
+        asked = [(question, ()) for question in questions]
+        return self.chain.answers(asked, adapter=adapter and self.has_voice, knowledge=knowledge)
+
+    def stream(
+        self,
+        question: str,
+        history: History = (),
+        *,
+        adapter: bool = True,
+        knowledge: bool = True,
+        cancel: threading.Event | None = None,
+    ) -> AnswerStream:
+        """Answer a question piece by piece; see :class:`AnswerStream`."""
+        parts = self.chain.stream(
+            question,
+            as_turns(history),
+            adapter=adapter and self.has_voice,
+            knowledge=knowledge,
+            cancel=cancel,
+        )
+        return AnswerStream(parts)
+
+    def search(self, query: str, k: int = 10, filter: Mapping[str, Any] | None = None) -> list[Passage]:
+        """Find the ``k`` passages that fit best, best first.
+
+        Args:
+            query: A question, or words.
+            k: Passages wanted.
+            filter: What the metadata must be; see :meth:`toolkit.Knowledge.search`.
+
+        Raises:
+            DataError: The bot has no knowledge, or the filter cannot be understood.
+        """
+        return self._known().search(query, k=k, filter=filter)
+
+    def as_runnable(self) -> Runnable[dict[str, Any], dict[str, Any]]:
+        """Return the bot as a LangChain ``Runnable``: ``{"question", "history"}`` in, the answer as a dict out."""
+        from toolkit.bot.runnable import AnswerRunnable
+
+        return AnswerRunnable(bot=self)
+
+    def close(self) -> None:
+        """Let go of the knowledge's files."""
+        if self.knowledge is not None:
+            self.knowledge.close()
+
+    def _known(self) -> Knowledge:
+        if self.knowledge is None:
+            raise DataError(f"The bot in {self.folder} has no documents.", "Add a 'knowledge' section and build it.")
+        return self.knowledge
+
+
+def _speaks(place: BotFolder, config: BotConfig) -> bool:
+    """Tell whether a bot has a voice; one that was taken out of its settings keeps its adapter unused."""
+    return config.voice is not None and place.has_adapter()
+
+
+def open_knowledge(place: BotFolder, config: BotConfig) -> Knowledge | None:
+    """Open the knowledge of a bot, searched as its settings say, or return None where it has none."""
+    from toolkit.embedding import load_embedder
+    from toolkit.store import Knowledge, SearchOptions
+
+    settings = config.knowledge
+    if settings is None:
+        return None
+    if not place.knowledge.is_dir():
+        return Knowledge.open(place.knowledge)  # says what is missing before a model is loaded
+    knowledge = Knowledge.open(place.knowledge, load_embedder(settings.embedder))
+    knowledge.options = SearchOptions(settings.mmr, settings.reranker, settings.join_neighbours)
+    return knowledge
+
+
+def default_decline(config: BotConfig) -> str:
+    """Return the decline of ``bot.yaml``, or a plain one."""
+    return config.chain.decline or DECLINE

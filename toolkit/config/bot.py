@@ -1,0 +1,33 @@
+"""The whole of ``bot.yaml``, put together from its sections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from toolkit.config.base import BaseSettings
+from toolkit.config.chain import ChainSettings
+from toolkit.config.evaluation import EvaluationSettings
+from toolkit.config.knowledge import KnowledgeSettings
+from toolkit.config.section import Section
+from toolkit.config.voice import VoiceSettings
+
+
+class BotConfig(Section):
+    """The whole of ``bot.yaml``."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = Field(description="name of the bot")
+    output: Path | None = Field(None, description="the bot folder, relative to bot.yaml; default ../bots/<name>")
+    base: BaseSettings = BaseSettings()
+    knowledge: KnowledgeSettings | None = None
+    voice: VoiceSettings | None = None
+    chain: ChainSettings = ChainSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def _has_a_half(self) -> BotConfig:
+        if self.knowledge is None and self.voice is None:
+            raise ValueError("a bot needs 'knowledge', 'voice', or both")
+        return self

@@ -1,0 +1,78 @@
+"""Files: written whole or not at all, and read line by line with every fault numbered."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from toolkit.errors import DataError
+
+T = TypeVar("T")
+# More faults than this are counted and not shown.
+_SHOWN_FAULTS = 20
+
+
+def nearest_folder(path: Path) -> Path:
+    """Return the nearest path at or above one that exists: the disk that it will lie on."""
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read_rows(
+    path: Path, parse: Callable[[Any, int], Iterable[T]], *, missing: str, looks_like: str
+) -> list[T]:
+    """Read a file with one JSON object a line.
+
+    Args:
+        path: The file; blank lines are passed over.
+        parse: Makes what is wanted out of one object and the number of its line, from 1; says in a ``ValueError``
+            what is wrong with it.
+        missing: The remedy where there is no such file.
+        looks_like: What a good line looks like.
+
+    Raises:
+        DataError: The file is missing, is no text, or has bad lines; each is numbered.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist.", missing) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as UTF-8 text: {error}.") from error
+    rows: list[T] = []
+    faults: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.extend(parse(json.loads(line), number))
+        except json.JSONDecodeError as error:
+            faults.append(f"line {number}: not JSON: {error.msg} at column {error.colno}")
+        except ValueError as error:
+            faults.append(f"line {number}: {error}")
+    if faults:
+        shown = [f"  - {fault}" for fault in faults[:_SHOWN_FAULTS]]
+        more = [f"  - and {len(faults) - _SHOWN_FAULTS} more"] if len(faults) > _SHOWN_FAULTS else []
+        raise DataError(
+            f"{path} has {len(faults)} bad line{'s' if len(faults) > 1 else ''}:\n" + "\n".join(shown + more),
+            f"A line looks like {looks_like}.",
+        )
+    return rows
