@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # What each layer may import of ours.
 MAY_IMPORT = {"toolkit": {"toolkit"}, "pipelines": {"pipelines", "toolkit"}, "demo": {"demo", "pipelines", "toolkit"}}
+SEEN_BY_THE_TYPE_CHECKER_ALONE = "TYPE_CHECKING"
 HEAVY = {"torch", "transformers", "gradio", "chromadb"}
 
 
@@ -39,7 +40,7 @@ def imports_on_load(body: list[ast.stmt]) -> Iterator[tuple[str, int]]:
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+        if isinstance(node, ast.If) and SEEN_BY_THE_TYPE_CHECKER_ALONE in ast.dump(node.test):
             yield from imports_on_load(node.orelse)
             continue
         for name in names_of(node):
@@ -48,6 +49,66 @@ def imports_on_load(body: list[ast.stmt]) -> Iterator[tuple[str, int]]:
             yield from imports_on_load(getattr(node, field, []))
         for handler in getattr(node, "handlers", []):
             yield from imports_on_load(handler.body)
+
+
+def imports_when_run(node: ast.AST) -> Iterator[str]:
+    """Yield every module imported when the code of a file runs, in functions as well: not for the type checker alone.
+
+    A name imported from a package may be a module of it: both are yielded, as ``package`` and ``package.name``.
+    """
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and SEEN_BY_THE_TYPE_CHECKER_ALONE in ast.dump(child.test):
+            for other in child.orelse:
+                yield from imports_when_run(ast.Module([other], []))
+            continue
+        yield from names_of(child)
+        if isinstance(child, ast.ImportFrom):
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        yield from imports_when_run(child)
+
+
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def graph() -> dict[str, set[str]]:
+    """Return for each module of ours the modules of ours that it imports."""
+    files = {module_of(file): file for layer in MAY_IMPORT for file in files_of(layer)}
+    found = {}
+    for module, file in files.items():
+        named = {name for name in imports_when_run(parsed(file)) if name in files}
+        # `from package import module` names the module, and says nothing of the package itself.
+        found[module] = named - {module} - {name for name in named if is_only_the_way(name, file, files)}
+    return found
+
+
+def is_only_the_way(package: str, file: Path, files: dict[str, Path]) -> bool:
+    """Tell whether a file imports nothing but modules from a package."""
+    asked = [
+        f"{package}.{alias.name}" in files
+        for node in ast.walk(parsed(file))
+        if isinstance(node, ast.ImportFrom) and node.module == package
+        for alias in node.names
+    ]
+    return bool(asked) and all(asked)
+
+
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """Return the circles that a walk along the imports runs into, each once."""
+    found: list[list[str]] = []
+    done: set[str] = set()
+
+    def walk(module: str, way: list[str]) -> None:
+        if module in way:
+            found.append([*way[way.index(module) :], module])
+        elif module not in done:
+            for other in sorted(edges.get(module, ())):
+                walk(other, [*way, module])
+            done.add(module)
+
+    for module in sorted(edges):
+        walk(module, [])
+    return found
 
 
 def parsed(file: Path) -> ast.Module:
@@ -76,6 +137,31 @@ def test_nothing_of_ours_is_imported_relatively() -> None:
         if isinstance(node, ast.ImportFrom) and node.level
     ]
     assert not wrong
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    edges = graph()
+    assert "toolkit.bot.chatbot" in edges["toolkit.bot"]
+    assert circles(edges) == []
+
+
+def test_progress_is_defined_once() -> None:
+    homes = [
+        str(file.relative_to(ROOT))
+        for layer in MAY_IMPORT
+        for file in files_of(layer)
+        for node in ast.walk(parsed(file))
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.ClassDef)
+        and {"Progress", "Note"} & {getattr(target, "id", getattr(node, "name", "")) for target in targets_of(node)}
+    ]
+    assert homes == ["toolkit/progress.py"] * 2
+
+
+def targets_of(node: ast.Assign | ast.AnnAssign | ast.ClassDef) -> list[ast.AST]:
+    """Return what a statement gives a name to."""
+    if isinstance(node, ast.Assign):
+        return list(node.targets)
+    return [node.target] if isinstance(node, ast.AnnAssign) else [node]
 
 
 @pytest.mark.parametrize("layer", ["toolkit", "pipelines"])
@@ -110,3 +196,15 @@ def test_the_reading_of_imports_sees_what_it_should() -> None:
     )
     assert [name for name, _ in imports_on_load(tree.body)] == ["torch", "chromadb", "a", "b", "c"]
     assert {"transformers", "gradio"} <= {name for name, _ in imports(tree)}
+
+
+def test_the_reading_of_circles_sees_what_it_should() -> None:
+    tree = ast.parse(
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    import a\nelse:\n    import b\n"
+        "def f():\n    from c import d\n"
+    )
+    assert {"b", "c", "c.d"} <= set(imports_when_run(tree))
+    assert "a" not in set(imports_when_run(tree))
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c", "b"]]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []

@@ -45,7 +45,7 @@ def housevoice_calls() -> list[list[str]]:
 def command_line() -> Any:
     import typer.main
 
-    from pipelines.cli import app
+    from demo.command import app
 
     return typer.main.get_command(app)
 
@@ -80,8 +80,10 @@ def test_the_scripts_and_files_of_the_readme_exist() -> None:
 
 def test_every_module_is_in_the_tree() -> None:
     text = README.read_text(encoding="utf-8")
-    modules = [file for layer in ("toolkit", "pipelines", "demo") for file in (ROOT / layer).glob("*.py")]
-    missing = [str(file.relative_to(ROOT)) for file in modules if file.name != "__init__.py" and file.stem not in text]
+    layers = [ROOT / layer for layer in ("toolkit", "pipelines", "demo")]
+    rooms = [file.parent for layer in layers for file in layer.glob("*/__init__.py")]
+    modules = [file for layer in layers for file in layer.glob("*.py") if not file.name.startswith("__")]
+    missing = [str(path.relative_to(ROOT)) for path in (*rooms, *modules) if path.stem not in text]
     assert not missing
 
 
