@@ -1,12 +1,12 @@
 """The settings of a bot, ``bot.yaml``: every key with its unit, unknown keys refused, all faults at once."""
 
-from toolkit.config.base import BaseSettings
-from toolkit.config.bot import BotConfig
-from toolkit.config.chain import DECLINE, ChainSettings
-from toolkit.config.evaluation import EvaluationSettings
-from toolkit.config.knowledge import KnowledgeSettings
+from toolkit.config.base_settings import BaseSettings
+from toolkit.config.bot_config import BotConfig
+from toolkit.config.chain_settings import DECLINE, ChainSettings
+from toolkit.config.evaluation_settings import EvaluationSettings
+from toolkit.config.knowledge_settings import KnowledgeSettings
 from toolkit.config.reading import dump_config, load_config, parse_config
-from toolkit.config.voice import VoiceSettings
+from toolkit.config.voice_settings import VoiceSettings
 
 __all__ = [
     "DECLINE",

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from toolkit.config.bot import BotConfig
+from toolkit.config.bot_config import BotConfig
 from toolkit.errors import ConfigError
 
 

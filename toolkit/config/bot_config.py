@@ -7,12 +7,12 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from toolkit.config.base import BaseSettings
-from toolkit.config.chain import ChainSettings
-from toolkit.config.evaluation import EvaluationSettings
-from toolkit.config.knowledge import KnowledgeSettings
+from toolkit.config.base_settings import BaseSettings
+from toolkit.config.chain_settings import ChainSettings
+from toolkit.config.evaluation_settings import EvaluationSettings
+from toolkit.config.knowledge_settings import KnowledgeSettings
 from toolkit.config.section import Section
-from toolkit.config.voice import VoiceSettings
+from toolkit.config.voice_settings import VoiceSettings
 
 
 class BotConfig(Section):
