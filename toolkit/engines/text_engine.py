@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolkit.engines.base import Abilities, Decoding
 from toolkit.models import LoadedModel
 from toolkit.progress import Progress
 from toolkit.prompts import Message, render_prompt, stop_token_ids
@@ -23,21 +23,6 @@ if TYPE_CHECKING:
 PROMPT_LOOKUP_TOKENS = 6
 # On a GPU the weights are read once for a whole batch; on a CPU 16 rows already use the arithmetic units fully.
 BATCH_ROWS = 16
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How a reply is drawn.
-
-    Attributes:
-        max_new_tokens: Longest reply, in tokens.
-        temperature: 0 is greedy.
-        seed: Seed of the draw where the temperature is not 0.
-    """
-
-    max_new_tokens: int = 96
-    temperature: float = 0.0
-    seed: int = 0
 
 
 class TextEngine:
@@ -65,6 +50,11 @@ class TextEngine:
         self._stops = stop_token_ids(self.tokenizer)
         self._lock = threading.Lock()
 
+    @property
+    def abilities(self) -> Abilities:
+        """What it can do: everything; without an adapter there is no voice to switch."""
+        return Abilities(adapter=self.has_adapter, cancel=True, batch=True, token_scores=True)
+
     def generate(
         self,
         conversations: Sequence[Sequence[Message]],
@@ -84,20 +74,47 @@ class TextEngine:
         Returns:
             The replies, in the order of the conversations.
         """
-        prompts = [render_prompt(self.tokenizer, messages) for messages in conversations]
-        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-        replies = [""] * len(prompts)
-        for start in range(0, len(order), BATCH_ROWS):
-            chosen = order[start : start + BATCH_ROWS]
-            inputs = self._encode([prompts[index] for index in chosen])
+        replies = [""] * len(conversations)
+        done = 0
+        for chosen, inputs in self._batches(conversations):
             with self._ready(adapter, decoding):
                 output = self._model.generate(**inputs, **self._arguments(decoding, single=len(chosen) == 1))
             texts = self.tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
             for index, text in zip(chosen, texts, strict=True):
                 replies[index] = text.strip()
+            done += len(chosen)
             if on_progress:
-                on_progress("Writing replies", min(start + BATCH_ROWS, len(order)), len(order))
+                on_progress("Writing replies", done, len(conversations))
         return replies
+
+    def first_token_scores(self, conversations: Sequence[Sequence[Message]], token_text: str) -> list[float]:
+        """Tell how likely each reply starts with the first token of a text, the adapter off.
+
+        Args:
+            conversations: Messages up to the one that is to be answered.
+            token_text: The text; it is tokenised by itself, as the replies that a base is trained on are.
+
+        Returns:
+            The log-probability of the token for each conversation, in their order.
+        """
+        token = self._first_token(token_text)
+        scores = [0.0] * len(conversations)
+        for chosen, inputs in self._batches(conversations):
+            with self._ready(False, Decoding()):
+                # ``generate`` and not the model itself: it knows what positions a base gives to padded prompts, and
+                # asks for the logits of the last place alone (logits_to_keep=1), which spares prompt x vocabulary.
+                output = self._model.generate(
+                    **inputs,
+                    max_new_tokens=1,
+                    do_sample=False,
+                    pad_token_id=self.tokenizer.pad_token_id,
+                    output_logits=True,
+                    return_dict_in_generate=True,
+                )
+            found = output.logits[0].float().log_softmax(dim=-1)[:, token].tolist()
+            for index, score in zip(chosen, found, strict=True):
+                scores[index] = score
+        return scores
 
     def stream(
         self,
@@ -159,6 +176,18 @@ class TextEngine:
         if failures:
             raise failures[0]
 
+    def _batches(self, conversations: Sequence[Sequence[Message]]) -> Iterator[tuple[list[int], BatchEncoding]]:
+        """Yield batches of conversations of similar length: their indices, and their tokens."""
+        prompts = [render_prompt(self.tokenizer, messages) for messages in conversations]
+        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+        for start in range(0, len(order), BATCH_ROWS):
+            chosen = order[start : start + BATCH_ROWS]
+            yield chosen, self._encode([prompts[index] for index in chosen])
+
+    def _first_token(self, text: str) -> int:
+        """Return the first token of a text that stands at the start of a reply."""
+        return int(self.tokenizer(text, add_special_tokens=False)["input_ids"][0])
+
     def _encode(self, prompts: Sequence[str]) -> BatchEncoding:
         """Tokenise prompts with padding on the left, where generation does not see it."""
         inputs = self.tokenizer(
@@ -186,6 +215,8 @@ class TextEngine:
             "pad_token_id": self.tokenizer.pad_token_id,
             "do_sample": decoding.temperature > 0,
         }
+        if decoding.forbid_first:
+            arguments["begin_suppress_tokens"] = [self._first_token(decoding.forbid_first)]
         if decoding.temperature > 0:
             arguments["temperature"] = decoding.temperature
         elif single:

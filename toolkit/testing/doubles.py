@@ -18,8 +18,10 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, convert_to_openai_messages
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import get_config_list
 from pydantic import ConfigDict, Field
 
+from toolkit.engines.base import Abilities
 from toolkit.prompts import Message
 from toolkit.testing.hash_embedder import HashEmbedder
 
@@ -129,18 +131,32 @@ class ScriptedCall:
 class ScriptedChatModel(BaseChatModel):
     """A chat model that replies what it was told to, and remembers how it was called.
 
-    Takes the arguments of the bot's own model: ``adapter``, ``cancel``, ``max_new_tokens`` (in words here) and
-    ``temperature``.
+    Takes the arguments of the bot's own model: ``adapter``, ``cancel``, ``max_new_tokens`` (in words here),
+    ``temperature`` and ``forbid_first``.
 
     Attributes:
         replies: Replies in the order of the calls, or a function from the messages to a reply.
+        scores: A function from the messages and a text to the log-probability that the reply starts with it; without
+            one the model does not tell.
         calls: Every call so far.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     replies: list[str] | Callable[[list[Message]], str]
+    scores: Callable[[list[Message], str], float] | None = None
     calls: list[ScriptedCall] = Field(default_factory=list)
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it takes: everything; it tells scores where it was given some."""
+        return Abilities(adapter=True, cancel=True, batch=True, token_scores=self.scores is not None)
+
+    def first_token_scores(self, conversations: Sequence[Sequence[Message]], token_text: str) -> list[float] | None:
+        """Return the score of each conversation, or None where it was given none."""
+        if self.scores is None:
+            return None
+        return [self.scores(list(messages), token_text) for messages in conversations]
 
     @property
     def _llm_type(self) -> str:
@@ -182,7 +198,8 @@ class ScriptedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> list[AIMessage]:
         """Reply to many conversations in their order; LangChain's own would ask from several threads."""
-        return [self.invoke(item, **kwargs) for item in inputs]
+        configs = get_config_list(config, len(inputs)) if inputs else []
+        return [self.invoke(item, settings, **kwargs) for item, settings in zip(inputs, configs, strict=True)]
 
     def _reply(
         self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, arguments: dict[str, Any], *, streamed: bool

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableConfig
 
 from toolkit.bot import BotFolder
 from toolkit.engines import Decoding, HouseChatModel, TextEngine
@@ -173,3 +176,73 @@ def test_a_reply_that_is_cancelled_before_it_starts_is_empty(engine: TextEngine)
     cancel.set()
     said = "".join(str(chunk.content) for chunk in model.stream("Hi", cancel=cancel, max_new_tokens=16))
     assert len(said) < 20
+
+
+def test_a_batch_heeds_stop_marks_as_invoke_does(engine: TextEngine) -> None:
+    model = HouseChatModel(engine=engine)
+    whole = [str(model.invoke(messages, adapter=False, max_new_tokens=24).content) for messages in ASKED]
+    stop = [whole[0][5:7], whole[2][6:8]]
+    options = {"adapter": False, "max_new_tokens": 24, "stop": stop}
+    alone = [model.invoke(messages, **options).content for messages in ASKED]
+    assert alone != whole
+    assert [reply.content for reply in model.batch(ASKED, **options)] == alone
+
+
+class Recorder(BaseCallbackHandler):
+    """Notes what a call tells its callbacks."""
+
+    def __init__(self) -> None:
+        self.started: list[dict[str, Any]] = []
+        self.ended: list[str] = []
+        self.failed: list[BaseException] = []
+
+    def on_chat_model_start(self, serialized: Any, messages: Any, **about: Any) -> None:
+        self.started.append({"said": messages[0][-1].content, "tags": about["tags"], "name": about["name"]})
+
+    def on_llm_end(self, response: Any, **about: Any) -> None:
+        self.ended.append(response.generations[0][0].text)
+
+    def on_llm_error(self, error: BaseException, **about: Any) -> None:
+        self.failed.append(error)
+
+
+def test_a_batch_tells_the_callbacks_of_its_config(engine: TextEngine) -> None:
+    model, recorder = HouseChatModel(engine=engine), Recorder()
+    configs: list[RunnableConfig] = [
+        {"callbacks": [recorder], "tags": [str(number)], "run_name": f"run {number}"} for number in range(len(ASKED))
+    ]
+    replies = model.batch(ASKED, configs, max_new_tokens=4)
+    assert [entry["said"] for entry in recorder.started] == [messages[0]["content"] for messages in ASKED]
+    assert [entry["tags"] for entry in recorder.started] == [["0"], ["1"], ["2"], ["3"]]
+    assert [entry["name"] for entry in recorder.started] == ["run 0", "run 1", "run 2", "run 3"]
+    assert recorder.ended == [reply.content for reply in replies]
+
+
+def test_a_batch_holds_to_its_greatest_concurrency(engine: TextEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, sizes = HouseChatModel(engine=engine), []
+    real = engine.generate
+
+    def counting(conversations: Any, **options: Any) -> list[str]:
+        sizes.append(len(conversations))
+        return real(conversations, **options)
+
+    alone = model.batch(ASKED, max_new_tokens=4)
+    monkeypatch.setattr(engine, "generate", counting)
+    found = model.batch(ASKED, {"max_concurrency": 3}, max_new_tokens=4)
+    assert [reply.content for reply in found] == [reply.content for reply in alone]
+    assert sizes == [3, 1]
+
+
+def test_a_batch_that_fails_tells_so_or_returns_what_failed(
+    engine: TextEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> list[str]:
+        raise RuntimeError("out of luck")
+
+    model, recorder = HouseChatModel(engine=engine), Recorder()
+    monkeypatch.setattr(engine, "generate", fail)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        model.batch(ASKED[:2], {"callbacks": [recorder]})
+    assert len(recorder.failed) == 2
+    found: list[Any] = list(model.batch(ASKED[:2], return_exceptions=True))
+    assert [str(error) for error in found] == ["out of luck"] * 2
