@@ -7,13 +7,31 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from pydantic import StringConstraints, ValidationError
 
 from toolkit.errors import DataError
 
 T = TypeVar("T")
+# Text that says something; a number is none.
+Filled = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, strict=True)]
 # More faults than this are counted and not shown.
 _SHOWN_FAULTS = 20
+# What pydantic calls a fault -> what a person has to make of the value.
+_FILLED, _OBJECT, _LIST = "must be a non-empty string", "must be an object", "must be a list"
+_MUST = {
+    "missing": "is missing",
+    "string_type": _FILLED,
+    "string_too_short": _FILLED,
+    "model_type": _OBJECT,
+    "dataclass_type": _OBJECT,
+    "list_type": _LIST,
+    "tuple_type": _LIST,
+    "too_short": "must not be empty",
+    "bool_type": "must be true or false",
+    "literal_error": "must be {expected}",
+}
 
 
 def nearest_folder(path: Path) -> Path:
@@ -43,8 +61,8 @@ def read_rows(
 
     Args:
         path: The file; blank lines are passed over.
-        parse: Makes what is wanted out of one object and the number of its line, from 1; says in a ``ValueError``
-            what is wrong with it.
+        parse: Makes what is wanted out of one object and the number of its line, from 1; says in a ``ValueError``,
+            which may be pydantic's, what is wrong with it.
         missing: The remedy where there is no such file.
         looks_like: What a good line looks like.
 
@@ -66,6 +84,8 @@ def read_rows(
             rows.extend(parse(json.loads(line), number))
         except json.JSONDecodeError as error:
             faults.append(f"line {number}: not JSON: {error.msg} at column {error.colno}")
+        except ValidationError as error:
+            faults.append(f"line {number}: {'; '.join(map(_in_words, error.errors()))}")
         except ValueError as error:
             faults.append(f"line {number}: {error}")
     if faults:
@@ -76,3 +96,14 @@ def read_rows(
             f"A line looks like {looks_like}.",
         )
     return rows
+
+
+def _in_words(fault: Any) -> str:
+    """Say where in a line a fault of pydantic's is, and what has to be there."""
+    place = [f"entry {part + 1}" if isinstance(part, int) else f"{part!r}" for part in fault["loc"]] or ["the line"]
+    # "entry 1 of 'messages': 'content'" for ("messages", 0, "content").
+    said = place[0]
+    for before, part, name in zip(fault["loc"], fault["loc"][1:], place[1:], strict=False):
+        said = f"{name} of {said}" if isinstance(part, int) and isinstance(before, str) else f"{said}: {name}"
+    must = _MUST.get(fault["type"])
+    return f"{said} {must.format(**fault.get('ctx', {}))}" if must else f"{said}: {fault['msg']}"

@@ -7,13 +7,70 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, StrictBool
 
 from toolkit.errors import DataError
-from toolkit.files import read_rows
+from toolkit.files import Filled, read_rows
 from toolkit.prompts import Turn
 
-_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
+_Role = Literal["user", "assistant", "system"]
+# ShareGPT's names of the roles.
+_ROLES = {"human": "user", "gpt": "assistant"}
+
+
+class _Row(BaseModel):
+    """One line in any of the formats; keys that are not named are passed over."""
+
+    declines: StrictBool = False
+
+    def turns(self) -> list[tuple[_Role, str]]:
+        """Return roles and contents in their order."""
+        raise NotImplementedError
+
+
+class _Message(BaseModel):
+    role: Annotated[_Role, BeforeValidator(lambda role: _ROLES.get(str(role), role))] = Field(
+        validation_alias=AliasChoices("role", "from")
+    )
+    content: Filled = Field(validation_alias=AliasChoices("content", "value"))
+
+
+class _Chat(_Row):
+    """``messages`` as chat templates have them, or ShareGPT's ``conversations``."""
+
+    messages: list[_Message] = Field(validation_alias=AliasChoices("messages", "conversations"))
+
+    def turns(self) -> list[tuple[_Role, str]]:
+        return [(item.role, item.content) for item in self.messages]
+
+
+class _Completion(_Row):
+    prompt: Filled
+    completion: Filled
+
+    def turns(self) -> list[tuple[_Role, str]]:
+        return [("user", self.prompt), ("assistant", self.completion)]
+
+
+class _Alpaca(_Row):
+    instruction: Filled
+    input: str | None = None
+    output: Filled
+
+    def turns(self) -> list[tuple[_Role, str]]:
+        parts = [self.instruction, (self.input or "").strip()]
+        return [("user", "\n\n".join(filter(None, parts))), ("assistant", self.output)]
+
+
+# The keys that tell a format: a union of models would report the faults of all of them.
+_FORMATS: dict[tuple[str, ...], type[_Row]] = {
+    ("messages",): _Chat,
+    ("conversations",): _Chat,
+    ("prompt", "completion"): _Completion,
+    ("instruction", "output"): _Alpaca,
+}
 
 
 @dataclass(frozen=True)
@@ -63,14 +120,12 @@ def _examples_of(row: Any, line: int) -> Iterator[Example]:
     """Turn one row of any known format into examples.
 
     Raises:
-        ValueError: What is wrong with the row.
+        ValueError: What is wrong with the row; pydantic's where the format is known.
     """
-    if not isinstance(row, dict):
-        raise ValueError(f"expected an object, found {type(row).__name__}")
-    turns = _turns_of(row)
+    checked = _format_of(row).model_validate(row)
     history: list[Turn] = []
     pending: list[str] = []
-    for role, content in turns:
+    for role, content in checked.turns():
         if role == "system":
             continue
         if role == "user":
@@ -79,48 +134,28 @@ def _examples_of(row: Any, line: int) -> Iterator[Example]:
         if not pending:
             raise ValueError("an assistant message has no user message before it")
         question = "\n".join(pending)
-        yield Example(question, content, tuple(history), line, line, bool(row.get("declines", False)))
+        yield Example(question, content, tuple(history), line, line, checked.declines)
         history.append(Turn(question, content))
         pending = []
     if not history:
         raise ValueError("there is no assistant message to learn from")
 
 
-def _turns_of(row: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return (role, content) pairs of a row in any known format."""
-    if "messages" in row or "conversations" in row:
-        key = "messages" if "messages" in row else "conversations"
-        if not isinstance(row[key], list):
-            raise ValueError(f"'{key}' must be a list")
-        return [_turn(item, index) for index, item in enumerate(row[key], start=1)]
-    if "prompt" in row and "completion" in row:
-        return [("user", _text(row["prompt"], "prompt")), ("assistant", _text(row["completion"], "completion"))]
-    if "instruction" in row and "output" in row:
-        asked = _text(row["instruction"], "instruction")
-        if row.get("input"):
-            asked += "\n\n" + _text(row["input"], "input")
-        return [("user", asked), ("assistant", _text(row["output"], "output"))]
+def _format_of(row: Any) -> type[_Row]:
+    """Tell the format of a row by its keys.
+
+    Raises:
+        ValueError: It is none of the known ones.
+    """
+    if not isinstance(row, dict):
+        raise ValueError(f"expected an object, found {type(row).__name__}")
+    for keys, model in _FORMATS.items():
+        if row.keys() >= set(keys):
+            return model
     raise ValueError(
         "expected 'messages', 'conversations', 'prompt' and 'completion', or 'instruction' and 'output'; "
         f"found {', '.join(map(repr, row)) or 'no keys'}"
     )
-
-
-def _turn(item: Any, index: int) -> tuple[str, str]:
-    """Return the role and the content of one message."""
-    if not isinstance(item, dict):
-        raise ValueError(f"message {index} must be an object")
-    role = _ROLES.get(str(item.get("role", item.get("from"))))
-    if role is None:
-        raise ValueError(f"message {index} has no known role (user, assistant or system)")
-    return role, _text(item.get("content", item.get("value")), f"content of message {index}")
-
-
-def _text(value: Any, what: str) -> str:
-    """Return a non-empty string or say what is missing."""
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{what} must be a non-empty string")
-    return value.strip()
 
 
 def split_examples(examples: Sequence[Example], held_out: float, seed: int) -> tuple[list[Example], list[Example]]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, StrictBool, StringConstraints, TypeAdapter
 
 from toolkit.errors import DataError
-from toolkit.files import read_rows
+from toolkit.files import Filled, read_rows
+
+# A fact may be written as a number.
+_Fact = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), Field(coerce_numbers_to_str=True)]
+_Alternatives = Annotated[tuple[_Fact, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -23,11 +29,14 @@ class Question:
         split: Name of the part of the file that it belongs to, or None.
     """
 
-    question: str
-    facts: tuple[tuple[str, ...], ...] = ()
-    sources: tuple[str, ...] = ()
-    unanswerable: bool = False
-    split: str | None = None
+    question: Filled
+    facts: tuple[_Alternatives, ...] = ()
+    sources: tuple[Filled, ...] = ()
+    unanswerable: StrictBool = False
+    split: Filled | None = None
+
+
+_ROWS = TypeAdapter(Question)
 
 
 def read_questions(path: Path, split: str | None = None) -> list[Question]:
@@ -46,6 +55,20 @@ def read_questions(path: Path, split: str | None = None) -> list[Question]:
         missing="Put questions there, or change evaluation.questions.",
         looks_like='{"question": "...", "facts": [["38 hours", "38 h"]], "sources": ["ember.md"]}',
     )
+    return of_split(questions, split, path)
+
+
+def of_split(questions: Sequence[Question], split: str | None, path: Path) -> list[Question]:
+    """Choose the questions of a split.
+
+    Args:
+        questions: Questions that were read.
+        split: Only those whose ``split`` is this; None for all.
+        path: Where they were read from, to be named.
+
+    Raises:
+        DataError: There is none.
+    """
     chosen = [question for question in questions if split is None or question.split == split]
     if not chosen:
         raise DataError(f"{path} holds no questions{f' of the split {split!r}' if split else ''}.")
@@ -56,17 +79,6 @@ def _questions_of(row: Any, line: int) -> Iterator[Question]:
     """Yield the question of one line.
 
     Raises:
-        ValueError: What is wrong with it.
+        ValidationError: What is wrong with it.
     """
-    if not isinstance(row, dict) or not isinstance(row.get("question"), str) or not row["question"].strip():
-        raise ValueError("'question' must be a non-empty string")
-    facts = row.get("facts", [])
-    if not isinstance(facts, list) or not all(isinstance(group, list) and group for group in facts):
-        raise ValueError("'facts' must be a list of lists of alternatives")
-    yield Question(
-        question=row["question"].strip(),
-        facts=tuple(tuple(str(fact) for fact in group) for group in facts),
-        sources=tuple(str(source) for source in row.get("sources", [])),
-        unanswerable=bool(row.get("unanswerable", False)),
-        split=row.get("split"),
-    )
+    yield _ROWS.validate_python(row)

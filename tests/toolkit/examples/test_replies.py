@@ -72,14 +72,20 @@ BAD_LINES = [
     ('{"question": "a"}', "found 'question'"),
     ("{}", "no keys"),
     ('{"messages": "a"}', "'messages' must be a list"),
-    ('{"messages": ["a"]}', "message 1 must be an object"),
-    ('{"messages": [{"role": "robot", "content": "a"}]}', "message 1 has no known role"),
-    ('{"messages": [{"role": "user", "content": " "}]}', "content of message 1 must be a non-empty string"),
+    ('{"messages": ["a"]}', "entry 1 of 'messages' must be an object"),
+    (
+        '{"messages": [{"role": "robot", "content": "a"}]}',
+        "entry 1 of 'messages': 'role' must be 'user', 'assistant' or 'system'",
+    ),
+    ('{"messages": [{"role": "user", "content": " "}]}', "'content' must be a non-empty string"),
+    ('{"conversations": [{"from": "gpt"}]}', "entry 1 of 'conversations': 'content' is missing"),
     ('{"messages": [{"role": "assistant", "content": "a"}]}', "no user message before it"),
     ('{"messages": [{"role": "user", "content": "a"}]}', "no assistant message"),
     ('{"messages": []}', "no assistant message"),
-    ('{"prompt": "a", "completion": 3}', "completion must be a non-empty string"),
-    ('{"instruction": null, "output": "a"}', "instruction must be a non-empty string"),
+    ('{"prompt": "a", "completion": 3}', "'completion' must be a non-empty string"),
+    ('{"instruction": null, "output": "a"}', "'instruction' must be a non-empty string"),
+    ('{"prompt": "a", "completion": "b", "declines": "no"}', "'declines' must be true or false"),
+    ('{"prompt": "", "completion": ""}', "'prompt' must be a non-empty string; 'completion' must be a non-empty"),
 ]
 
 

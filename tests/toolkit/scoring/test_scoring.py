@@ -61,13 +61,29 @@ def test_questions_are_read_and_chosen_by_split(tmp_path: Path) -> None:
         read_questions(tmp_path / "none.jsonl")
 
 
-def test_each_bad_line_of_questions_is_numbered(tmp_path: Path) -> None:
+BAD_QUESTIONS = [
+    ("{", "not JSON"),
+    ("[]", "the line must be an object"),
+    ('{"facts": []}', "'question' is missing"),
+    ('{"question": ""}', "'question' must be a non-empty string"),
+    ('{"question": 3}', "'question' must be a non-empty string"),
+    ('{"question": "a", "facts": ["38"]}', "entry 1 of 'facts' must be a list"),
+    ('{"question": "a", "facts": [[]]}', "entry 1 of 'facts' must not be empty"),
+    ('{"question": "a", "facts": [["38", ""]]}', "entry 1 of 'facts': entry 2 must be a non-empty string"),
+    ('{"question": "a", "sources": "lamp.md"}', "'sources' must be a list"),
+    ('{"question": "a", "unanswerable": "no"}', "'unanswerable' must be true or false"),
+    ('{"question": "a", "split": 3}', "'split' must be a non-empty string"),
+]
+
+
+def test_each_bad_line_of_questions_is_numbered_and_explained(tmp_path: Path) -> None:
     file = tmp_path / "q.jsonl"
-    file.write_text('{"question": "a"}\n{\n{"question": ""}\n[]\n{"question": "a", "facts": ["38"]}\n')
-    with pytest.raises(DataError, match="4 bad lines") as caught:
+    file.write_text("\n".join(['{"question": "a"}', *(line for line, _ in BAD_QUESTIONS)]))
+    with pytest.raises(DataError, match=f"{len(BAD_QUESTIONS)} bad lines") as caught:
         read_questions(file)
-    for number in (2, 3, 4, 5):
-        assert f"line {number}:" in caught.value.message
+    said = caught.value.message.splitlines()[1:]
+    for number, (line, (_, reason)) in enumerate(zip(said, BAD_QUESTIONS, strict=True), start=2):
+        assert f"line {number}: {reason}" in line
 
 
 def answer(
