@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -52,6 +53,35 @@ def write_text(file: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def replace_folder(fresh: Path, place: Path) -> None:
+    """Put a finished folder in the place of another: at no moment is neither there.
+
+    A process that is killed in between leaves the old one aside; :func:`mend_folder` brings it back.
+
+    Args:
+        fresh: The finished folder, beside ``place``.
+        place: Where it belongs; may be missing.
+    """
+    mend_folder(place)
+    aside = _aside(place)
+    shutil.rmtree(aside, ignore_errors=True)  # of a replacement that was cut short when the new one was in place
+    if place.exists():
+        place.rename(aside)
+    fresh.rename(place)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def mend_folder(place: Path) -> None:
+    """Bring back a folder whose replacement was cut short, if there is one."""
+    if not place.exists() and _aside(place).exists():
+        _aside(place).rename(place)
+
+
+def _aside(place: Path) -> Path:
+    """Return where a folder waits while another takes its place."""
+    return place.with_name(f".{place.name}.old")
 
 
 def read_rows(

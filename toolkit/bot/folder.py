@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from toolkit.config import BotConfig, dump_config
 from toolkit.errors import DataError
-from toolkit.files import write_text
+from toolkit.files import mend_folder, write_text
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class BotFolder:
         return self.root / ".work"
 
     def has_adapter(self) -> bool:
-        """Tell whether a finished adapter is there."""
+        """Tell whether a finished adapter is there; one that a killed tune left aside is brought back first."""
+        mend_folder(self.adapter)
         return (self.adapter / "adapter_config.json").is_file()
 
     def is_fitted(self) -> bool:

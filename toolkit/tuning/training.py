@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.config import VoiceSettings
 from toolkit.errors import DataError, StoreFull
-from toolkit.files import nearest_folder
+from toolkit.files import nearest_folder, replace_folder
 from toolkit.models import LoadedModel, release_memory
 from toolkit.progress import Progress
 from toolkit.prompts import encode_pair, template_hash
@@ -322,5 +322,4 @@ def _save(model: Any, loaded: LoadedModel, output: Path) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     model.save_pretrained(str(fresh), safe_serialization=True)
     record_base(fresh, name=loaded.name, fingerprint=loaded.fingerprint, template=template_hash(loaded.tokenizer))
-    shutil.rmtree(output, ignore_errors=True)
-    fresh.rename(output)
+    replace_folder(fresh, output)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import shutil
-from collections.abc import Iterator
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import REPLIES, mounted_disk
+from toolkit.bot import BotFolder
 from toolkit.config import VoiceSettings
 from toolkit.errors import DataError, StoreFull
 from toolkit.examples import Example
@@ -18,7 +23,7 @@ from toolkit.models import LoadedModel, load_base
 from toolkit.prompts import answer_messages, render_prompt
 from toolkit.seam import SeamRow
 from toolkit.tuning import train_adapter
-from toolkit.tuning.training import encode_rows, keep_training_kernels, last_complete_checkpoint
+from toolkit.tuning.training import _save, encode_rows, keep_training_kernels, last_complete_checkpoint
 
 SETTINGS = VoiceSettings(
     quantization="none",
@@ -223,6 +228,65 @@ def test_four_bits_are_trained(tiny_base: Path, tmp_path: Path) -> None:
     losses = [loss for _, loss in report.losses]
     assert losses[-1] < 0.9 * losses[0]
     assert report.choices["quantization"].startswith("nf4")
+
+
+class Written:
+    """Stands for a tuned model: saved, it writes two files that tell which one it was."""
+
+    def __init__(self, mark: str) -> None:
+        self.mark = mark
+
+    def save_pretrained(self, folder: str, **options: Any) -> None:
+        Path(folder).mkdir()
+        for name in ("adapter_config.json", "adapter_model.safetensors"):
+            (Path(folder) / name).write_text(self.mark)
+
+
+def killed_at(step: int, work: Callable[[], None]) -> bool:
+    """Do work in a child process that is killed before its n-th change to the disk; tell whether it was."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    changes = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "open")
+    counted = itertools.count(1)
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in changes and next(counted) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        sys.addaudithook(count)
+        work()
+    finally:
+        os._exit(0)
+
+
+@pytest.mark.parametrize("before", ["old", None])
+def test_a_kill_at_any_moment_of_saving_leaves_an_adapter(before: str | None, tiny_base: Path, tmp_path: Path) -> None:
+    loaded = load(tiny_base)
+    found, step = [], 0
+    while True:
+        step += 1
+        bot = BotFolder(tmp_path / str(step))
+        bot.root.mkdir()
+        if before:
+            _save(Written(before), loaded, bot.adapter)
+        killed = killed_at(step, lambda bot=bot: _save(Written("new"), loaded, bot.adapter))
+        marks = set()
+        if bot.has_adapter():  # what the next start asks
+            names = ("adapter_config.json", "adapter_model.safetensors")
+            marks = {(bot.adapter / name).read_text() for name in names}
+            assert (bot.adapter / "housevoice_base.json").is_file()
+        assert len(marks) <= 1
+        found.append(marks.pop() if marks else None)
+        _save(Written("newest"), loaded, bot.adapter)
+        assert {file.name for file in bot.root.iterdir()} == {"adapter"}
+        assert (bot.adapter / "adapter_config.json").read_text() == "newest"
+        if not killed:
+            break
+    turned = found.index("new")
+    assert found == [before] * turned + ["new"] * (len(found) - turned)
+    assert turned > 4
 
 
 @pytest.fixture
