@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def picture(result: Evaluation, folder: BotFolder) -> str:
-    """Draw the shares as bars and the loss of the tune as a line; the image goes into the page itself."""
+    """Draw the shares as bars and the loss of the tune as a line, and keep the image beside the page.
+
+    Returns:
+        The PNG in base64: it goes into the page itself.
+    """
     from matplotlib.figure import Figure
 
     shares = _shares(result)
@@ -34,8 +38,7 @@ def picture(result: Evaluation, folder: BotFolder) -> str:
     figure.savefig(buffer, format="png", dpi=110)
     folder.report.mkdir(parents=True, exist_ok=True)
     (folder.report / "report.png").write_bytes(buffer.getvalue())
-    encoded = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="measured shares and training loss" src="data:image/png;base64,{encoded}">'
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _shares(result: Evaluation) -> list[tuple[str, float]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
+from pipelines import report
 from pipelines.report import Evaluation, render, summary_lines
+from tests.conftest import ROOT
 from toolkit.bot import BotFolder
 from toolkit.scoring import AnswerScores, VoiceScores
 
@@ -74,3 +77,11 @@ def test_what_was_not_measured_is_a_dash() -> None:
     assert "32 prompts" in lines[0]
     assert "declined 50% of the unanswerable and - of the answerable" in lines[1]
     assert summary_lines(evaluation(answers=None, voice=None)) == []
+
+
+def test_the_templates_come_with_the_package() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = settings["tool"]["setuptools"]["package-data"]["pipelines"]
+    packaged = {file for pattern in patterns for file in (ROOT / "pipelines").glob(pattern)}
+    assert set(Path(str(report.__file__)).parent.glob("*.j2")) <= packaged
+    assert packaged
