@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse, Response
 
 if TYPE_CHECKING:
@@ -59,33 +60,28 @@ class Guard:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        # A foreign name may have been made to point at this machine (DNS rebinding).
+        self._of_this_machine = TrustedHostMiddleware(self._answer, allowed_hosts=HOSTS, www_redirect=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, refuse, or pass a request on."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._http(scope, receive, send)
+            await self._of_this_machine(scope, receive, _marked(send))
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(_HEADERS)
-                headers.setdefault("Content-Security-Policy", _POLICY.format(hashes=""))
-            await send(message)
-
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = refusal(scope)
         if refused is not None:
-            await refused(scope, receive, send_marked)
+            await refused(scope, receive, send)
         elif scope["path"] == "/favicon.ico":
-            await Response(_ICON, media_type="image/svg+xml")(scope, receive, send_marked)
+            await Response(_ICON, media_type="image/svg+xml")(scope, receive, send)
         elif scope["path"] == "/":
-            await self._page(scope, receive, send_marked)
+            await self._page(scope, receive, send)
         else:
-            await self.app(scope, receive, send_marked)
+            await self.app(scope, receive, send)
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the page without its foreign addresses, and with the hashes of the scripts that are in it."""
@@ -110,13 +106,23 @@ class Guard:
         await response(scope, receive, send)
 
 
+def _marked(send: Send) -> Send:
+    """Put what the browser has to keep to on every response, on refusals as well."""
+
+    async def send_marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.update(_HEADERS)
+            headers.setdefault("Content-Security-Policy", _POLICY.format(hashes=""))
+        await send(message)
+
+    return send_marked
+
+
 def refusal(scope: Scope) -> Response | None:
-    """Return why a request is not let through, or None."""
+    """Return why a request that names this machine is not let through, or None."""
     headers = Headers(scope=scope)
     path, method = scope["path"], scope["method"]
-    if headers.get("host", "").rsplit(":", 1)[0] not in HOSTS:
-        # A foreign name that was made to point at this machine (DNS rebinding).
-        return PlainTextResponse("Open this page as http://127.0.0.1.", 400)
     origin = headers.get("origin")
     if origin is not None and origin != f"http://{headers['host']}":
         return PlainTextResponse("Other sites may not ask.", 403)

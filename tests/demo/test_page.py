@@ -319,9 +319,11 @@ def test_nothing_can_be_uploaded(client: TestClient) -> None:
     assert client.post("/gradio_api/upload", files={"files": b"x"}).status_code == 404
 
 
-@pytest.mark.parametrize("host", ["evil.test", "evil.test:7860", "127.0.0.1.evil.test:7860", ""])
+@pytest.mark.parametrize("host", ["evil.test", "evil.test:7860", "127.0.0.1.evil.test:7860", "a@127.0.0.1", ""])
 def test_a_foreign_name_for_this_machine_is_refused(client: TestClient, host: str) -> None:
-    assert client.get("/", headers={"host": host}).status_code == 400
+    refused = client.get("/", headers={"host": host})
+    assert refused.status_code == 400
+    assert "content-security-policy" in refused.headers
 
 
 @pytest.mark.parametrize("host", HOSTS)
