@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,3 +74,34 @@ def attach_adapter(model: PreTrainedModel, folder: Path) -> Any:
     peft_model = PeftModel.from_pretrained(model, str(folder), is_trainable=False)
     peft_model.eval()
     return peft_model
+
+
+@contextmanager
+def lent_for_tuning(model: PreTrainedModel) -> Iterator[None]:
+    """Lend a base model out to a tune and take it back as it was: the same weights, the same layers.
+
+    A tune trains new layers around those of the base and writes settings of its own into the model; the weights of
+    the base stay what they were.
+    """
+    settings, generation = dict(vars(model.config)), copy.deepcopy(model.generation_config)
+    try:
+        yield
+    finally:
+        _take_adapters_off(model)
+        if model.is_gradient_checkpointing:
+            model.gradient_checkpointing_disable()
+            model.disable_input_require_grads()
+        vars(model.config).update(settings)  # in place: the layers hold the very same object
+        model.generation_config = generation
+        model.eval()
+
+
+def _take_adapters_off(model: PreTrainedModel) -> None:
+    """Put each layer of the base back into the place that PEFT gave to a layer around it."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            above, _, last = name.rpartition(".")
+            setattr(model.get_submodule(above), last, module.get_base_layer())
+    vars(model).pop("peft_config", None)
