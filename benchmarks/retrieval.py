@@ -168,9 +168,9 @@ class Grown(Embedder):
         """Pretend that every text fits: whole documents are the chunks here."""
         return [1] * len(texts)
 
-    def embed_query(self, text: str) -> list[float]:
-        """Embed a question, each time anew."""
-        return self._inner.embed_query(text)
+    def _encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed questions as they are."""
+        return self._inner.encode_queries(texts)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Embed texts that may end in ``copy`` and a number."""

@@ -108,17 +108,30 @@ def open_for_search(folder: Path) -> Iterator[Chatbot]:
         knowledge.close()
 
 
-def nothing_found(bot: Chatbot, query: str) -> str | None:
-    """Say so where the gate takes a query for one that the documents do not answer; None otherwise."""
-    prepared = bot.chain.prepare(query)
-    gate = bot.chain.gate
-    if not prepared.decline:
+def nothing_found(bot: Chatbot, query: str, passages: Sequence[Passage]) -> str | None:
+    """Say so where the gate takes a query for one that the passages do not answer; None otherwise.
+
+    Args:
+        bot: The bot that was searched.
+        query: What was looked for.
+        passages: What was found for it, best first; as many as an answer is written from are judged.
+    """
+    from toolkit.answering.gate import GATE_UNITS, gate_features
+
+    chain = bot.chain
+    if chain.picker is None or chain.is_small_talk(query):
         return None
-    if gate is None:
+    evidence = chain.evidence_for(query, passages[: chain.k], count=GATE_UNITS)[1]
+    if not evidence:
         return "Nothing was found."
+    if chain.gate is None:
+        return None
+    score = chain.gate.probability(gate_features(query, evidence, chain.picker))
+    if score >= chain.gate.threshold:
+        return None
     return (
-        f"The documents probably do not tell: score {prepared.answerable or 0.0:.2f}; the bot answers from "
-        f"{gate.threshold:.2f} on, which declines {gate.report['false_refusals']:.0%} of what they do tell."
+        f"The documents probably do not tell: score {score:.2f}; the bot answers from "
+        f"{chain.gate.threshold:.2f} on, which declines {chain.gate.report['false_refusals']:.0%} of what they do tell."
     )
 
 

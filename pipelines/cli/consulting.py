@@ -78,9 +78,10 @@ def search(
 
     wanted = read_filter(where or (), source=source or (), type=type_ or ())
     with open_for_search(bot) as opened:
-        passages = opened.search(query, k=k, filter=wanted)
-        remark = nothing_found(opened, query)
-    for number, passage in enumerate(passages, start=1):
+        # Enough of them for the judgement on what was found, however few are shown.
+        passages = opened.search(query, k=max(k, opened.chain.k), filter=wanted)
+        remark = nothing_found(opened, query, passages)
+    for number, passage in enumerate(passages[:k], start=1):
         typer.echo(
             json.dumps(passage.to_dict(), ensure_ascii=False) if as_json else show_passage(number, passage)
         )

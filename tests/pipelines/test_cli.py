@@ -20,6 +20,7 @@ import yaml
 
 from demo.command import main
 from tests.conftest import ROOT, Sources, mounted_disk
+from toolkit.store import Knowledge, Passage
 from toolkit.testing import HashEmbedder
 
 QUESTION = "How long does the Ember lamp burn on a full battery?"
@@ -327,6 +328,24 @@ def test_searching_says_when_nothing_was_found(
         result = run("search", bot_copy, "How heavy is the Storm kite?")
         assert result.code == 0
         assert ("probably do not tell" in result.err) is said
+
+
+@pytest.mark.parametrize("k", ["1", "8", "20"])
+def test_searching_looks_once(
+    k: str, run: Callable[..., Result], small_bot: Path, embedder: HashEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query, searched = "How heavy is the Storm kite?", []
+    real = Knowledge.search
+
+    def counting(self: Knowledge, asked: str, *arguments: Any, **options: Any) -> list[Passage]:
+        searched.append(asked)
+        return real(self, asked, *arguments, **options)
+
+    monkeypatch.setattr(Knowledge, "search", counting)
+    result = run("search", small_bot, query, "--k", k)
+    assert result.code == 0
+    assert searched == [query]
+    assert 1 <= result.out.count(" (0.") <= int(k)
 
 
 def test_measuring_prints_what_it_found(

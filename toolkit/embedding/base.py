@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,6 +13,8 @@ from langchain_core.embeddings import Embeddings
 
 # A revision that begins like this is a hash of the weights: the name then tells nothing more.
 WEIGHTS = "weights-"
+# A question is looked for, and then held against the sentences of what was found; several may be asked at once.
+_KEPT_QUERIES = 16
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class EmbedderIdentity:
 class Embedder(Embeddings):
     """What the store asks of an embedder; subclasses give :meth:`count_tokens` and :meth:`encode`.
 
+    A subclass whose model wants questions embedded unlike documents gives :meth:`_encode_queries` as well.
+
     Attributes:
         identity: Which embedder this is.
         max_tokens: Window in tokens, special tokens included; what is longer is cut off.
@@ -63,17 +69,53 @@ class Embedder(Embeddings):
         raise NotImplementedError
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Embed texts.
+        """Embed texts that are searched.
 
         Returns:
             Unit vectors of shape ``(len(texts), dimension)``, float32, in the order of ``texts``.
         """
         raise NotImplementedError
 
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed what is searched for; the last questions are kept, so that each is embedded once.
+
+        Returns:
+            Unit vectors of shape ``(len(texts), dimension)``, float32, in the order of ``texts``.
+        """
+        kept: _Kept = vars(self).setdefault("_kept_queries", _Kept())
+        return kept.get(texts, self._encode_queries, self.identity.dimension)
+
+    def _encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed questions; most models embed them as they do documents."""
+        return self.encode(texts)
+
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts for LangChain: one list of ``dimension`` numbers a text."""
         return self.encode(texts).tolist()
 
     def embed_query(self, text: str) -> list[float]:
-        """Embed one text for LangChain."""
-        return self.encode([text])[0].tolist()
+        """Embed one question for LangChain."""
+        return self.encode_queries([text])[0].tolist()
+
+
+class _Kept:
+    """The vectors of the last questions."""
+
+    def __init__(self) -> None:
+        self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, texts: Sequence[str], encode: Callable[[Sequence[str]], np.ndarray], dimension: int) -> np.ndarray:
+        """Return a vector for each text, embedding only those that are not kept."""
+        with self._lock:
+            known = {text: self._vectors[text] for text in texts if text in self._vectors}
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if new:  # embedded without the lock: a search in another thread need not wait
+            known.update(zip(new, encode(new), strict=True))
+        with self._lock:
+            for text in texts:
+                self._vectors[text] = known[text]
+                self._vectors.move_to_end(text)
+            while len(self._vectors) > _KEPT_QUERIES:
+                self._vectors.popitem(last=False)
+        return np.stack([known[text] for text in texts]) if texts else np.zeros((0, dimension), dtype=np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 
 from toolkit.embedding.base import Embedder, EmbedderIdentity
+from toolkit.embedding.load import load_embedder
 from toolkit.embedding.transformer import weights_fingerprint
 from toolkit.errors import ModelError
 
@@ -68,13 +69,19 @@ class LangChainEmbedder(Embedder):
             raise ModelError(f"{self.identity.name} gave vectors of shape {vectors.shape} for {len(texts)} texts.")
         return _unit(vectors)
 
-    def embed_query(self, text: str) -> list[float]:
-        """Embed a question as the object embeds questions, scaled to length 1."""
-        return _unit(np.asarray([self._inner.embed_query(text)], dtype=np.float32))[0].tolist()
+    def _encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed questions as the object embeds questions, scaled to length 1."""
+        return _unit(np.asarray([self._inner.embed_query(text) for text in texts], dtype=np.float32))
 
 
-def as_embedder(embedding: Embeddings) -> Embedder:
-    """Return an embedder of ours as it is, and any other LangChain ``Embeddings`` wrapped."""
+def as_embedder(embedding: Embeddings | str) -> Embedder:
+    """Return an embedder of ours as it is, any other LangChain ``Embeddings`` wrapped, and one that is named loaded.
+
+    Raises:
+        ModelError: The one that is named cannot be loaded.
+    """
+    if isinstance(embedding, str):
+        return load_embedder(embedding)
     return embedding if isinstance(embedding, Embedder) else LangChainEmbedder(embedding)
 
 

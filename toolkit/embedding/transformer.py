@@ -33,12 +33,12 @@ class SentenceTransformerEmbedder(Embedder):
         return [len(ids) for ids in encoded["input_ids"]]
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Embed texts into unit vectors of shape ``(len(texts), dimension)``, float32."""
+        """Embed documents, with the prompt the model wants before them where it wants one."""
         return self._run(self._model.encode_document, texts)
 
-    def embed_query(self, text: str) -> list[float]:
-        """Embed a question, with the prompt the model wants before questions where it wants one."""
-        return self._run(self._model.encode_query, [text])[0].tolist()
+    def _encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed questions, with the prompt the model wants before questions where it wants one."""
+        return self._run(self._model.encode_query, texts)
 
     def _run(self, encode: Any, texts: Sequence[str]) -> np.ndarray:
         if not texts:

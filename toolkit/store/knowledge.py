@@ -86,7 +86,7 @@ class Knowledge:
     def create(
         cls,
         folder: Path | str,
-        embedding: Embeddings,
+        embedding: Embeddings | str,
         *,
         server: Place = None,
         sync_threshold: int | None = None,
@@ -95,14 +95,15 @@ class Knowledge:
 
         Args:
             folder: Where it is to be.
-            embedding: What embeds its chunks: an embedder of ours, or any LangChain ``Embeddings``.
+            embedding: What embeds its chunks: an embedder of ours, any LangChain ``Embeddings``, or the name of
+                one, such as ``"bundled"``.
             server: Host and port of a Chroma server, or ``"folder"`` to keep the collection in the folder,
                 where a new one is anyway. One that is elsewhere is made there anew; nothing is embedded for it.
             sync_threshold: Changes after which Chroma writes its graph; None for its default.
 
         Raises:
             IndexMismatch: The folder holds the knowledge of another embedder.
-            ModelError: The Chroma server cannot be reached.
+            ModelError: The embedder cannot be loaded, or the Chroma server cannot be reached.
             StoreLocked: Another process is writing to it while it has to be laid out or moved.
         """
         embedder = as_embedder(embedding)
@@ -111,13 +112,14 @@ class Knowledge:
 
     @classmethod
     def open(
-        cls, folder: Path | str, embedding: Embeddings | None = None, *, on_progress: Progress | None = None
+        cls, folder: Path | str, embedding: Embeddings | str | None = None, *, on_progress: Progress | None = None
     ) -> Knowledge:
         """Open a knowledge folder, and mend what a killed writer left.
 
         Args:
             folder: What :meth:`create` made.
-            embedding: The embedder, or any LangChain ``Embeddings``; None loads the one that the manifest names.
+            embedding: The embedder, any LangChain ``Embeddings``, or a name; None loads the one that the manifest
+                names.
             on_progress: Called while the collection is made again.
 
         Raises:
@@ -303,7 +305,7 @@ class Knowledge:
         """
         if k < 1 or not query.strip():
             return []
-        vector = np.asarray(self.embedder.embed_query(query), dtype=np.float32)
+        vector = self.embedder.encode_queries([query])[0]
         with self._mutex:
             self._take_up()
             nearest = self.nearest if self._collection.usable else None

@@ -12,6 +12,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from toolkit.embedding import EmbedderIdentity, LangChainEmbedder, as_embedder, load_embedder
 from toolkit.embedding.base import WEIGHTS
 from toolkit.embedding.bert import TEXTS_PER_BATCH, TOKENS_PER_BATCH, BertEmbedder, batches_of, pack_weights
+from toolkit.embedding.transformer import SentenceTransformerEmbedder
 from toolkit.errors import ModelError
 from toolkit.testing import HashEmbedder
 
@@ -77,6 +78,48 @@ def test_langchain_embeddings_get_an_identity_a_window_and_unit_vectors() -> Non
     assert embedder.encode([]).shape == (0, 3)
     assert as_embedder(embedder) is embedder
     assert as_embedder(DeterministicFakeEmbedding(size=8)).identity.dimension == 8
+
+
+def test_questions_are_embedded_as_documents_where_the_model_makes_no_difference() -> None:
+    embedder = HashEmbedder()
+    assert embedder.encode_queries(["the red pump", "snow"]) == pytest.approx(embedder.encode(["the red pump", "snow"]))
+    assert embedder.encode_queries([]).shape == (0, 64)
+
+
+def test_the_last_questions_are_embedded_once() -> None:
+    embedder = HashEmbedder()
+    first = embedder.encode_queries(["a", "b", "a"])
+    assert embedder.encode_queries(["b", "c"])[0] == pytest.approx(first[1])
+    assert embedder.embed_query("a") == pytest.approx(first[0].tolist())
+    assert embedder.embedded == ["a", "b", "c"]
+    for number in range(100):
+        embedder.encode_queries([str(number)])
+    embedder.encode_queries(["a"])
+    assert embedder.embedded.count("a") == 2, "only the last ones are kept"
+
+
+def test_questions_get_the_prompt_for_questions() -> None:
+    embedder = as_embedder(Doubling())
+    asked, told = embedder.encode_queries(["one", "two"]), embedder.encode(["one", "two"])
+    assert asked.shape == (2, 3)
+    assert asked.dtype == np.float32
+    assert np.linalg.norm(asked, axis=1) == pytest.approx(1.0)
+    assert (asked[:, 2] > 0).all()
+    assert (told[:, 2] == 0).all()
+
+    class Prompted:
+        max_seq_length = 32
+
+        def encode_query(self, texts: list[str], **options: object) -> np.ndarray:
+            return np.array([[1.0, 0.0]] * len(texts))
+
+        def encode_document(self, texts: list[str], **options: object) -> np.ndarray:
+            return np.array([[0.0, 1.0]] * len(texts))
+
+    asymmetric = SentenceTransformerEmbedder(EmbedderIdentity("asymmetric", "1", 2, True), Prompted())  # type: ignore[arg-type]
+    assert asymmetric.encode_queries(["one"]).tolist() == [[1.0, 0.0]]
+    assert asymmetric.embed_query("one") == [1.0, 0.0]
+    assert asymmetric.encode(["one"]).tolist() == [[0.0, 1.0]]
 
 
 def test_tokens_of_an_unknown_tokenizer_are_rather_overestimated() -> None:

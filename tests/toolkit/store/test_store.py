@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from toolkit.errors import DataError, IndexMismatch, StoreLocked
+from tests.conftest import use_embedder
+from toolkit.errors import DataError, IndexMismatch, ModelError, StoreLocked
 from toolkit.store import Knowledge, SourceUpdate
 from toolkit.store.locking import refuse_if_locked
 from toolkit.testing import HashEmbedder
@@ -156,7 +157,7 @@ def test_opened_again_it_finds_the_same(knowledge: Knowledge, embedder: HashEmbe
     with Knowledge.open(knowledge.folder, embedder) as again:
         assert again.search("pump oil", k=3) == before
         assert again.notes == []
-    assert embedder.embedded == ["pump oil"]
+    assert embedder.embedded == []  # the passages are kept in the folder, and the question by the embedder
 
 
 def test_other_embedder_is_refused_with_the_remedy(knowledge: Knowledge) -> None:
@@ -198,6 +199,32 @@ def test_any_langchain_embeddings_will_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be loaded by its name") as caught:
         Knowledge.open(tmp_path)
     assert "embedding=" in caught.value.hint
+
+
+class Asymmetric(HashEmbedder):
+    """Embeds questions unlike documents: the same words the other way round."""
+
+    def _encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        return -self.encode(texts)
+
+
+def test_a_search_embeds_its_question_as_a_question(tmp_path: Path) -> None:
+    with Knowledge.create(tmp_path, Asymmetric()) as knowledge:
+        knowledge.add_documents([Document(page_content="The pump needs oil.", metadata={"source": "a"})])
+        assert knowledge.search("The pump needs oil.", 1)[0].metadata["dense"] < -0.9
+
+
+def test_a_knowledge_is_made_with_an_embedder_by_its_name(
+    tmp_path: Path, embedder: HashEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ModelError, match="no such folder"):
+        Knowledge.create(tmp_path / "other", embedding=str(tmp_path / "nothing"))
+    use_embedder(monkeypatch, embedder)
+    with Knowledge.create(tmp_path, embedding="bundled") as knowledge:
+        assert knowledge.embedder is embedder
+        knowledge.add_documents([Document(page_content="The pump needs oil.", metadata={"source": "a"})])
+    with Knowledge.open(tmp_path, "bundled") as again:
+        assert again.search("oil", 1)
 
 
 def test_embeddings_of_the_same_name_that_give_other_vectors_are_refused(tmp_path: Path) -> None:
