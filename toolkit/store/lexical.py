@@ -1,7 +1,8 @@
 """The BM25 side: built by bm25s from the words in the manifest, kept on the disk, and brought up to date.
 
 The index is a main part that lies on the disk and a small part with what came since; chunks that are gone
-are passed over. Only when the changes outgrow a tenth of the main part is it built anew.
+are passed over. Only when the changes outgrow a tenth of the main part is it built anew. SQLite's FTS5 would keep
+it in the manifest itself, and takes 40 times as long for a question (docs/measurements.md).
 
 Formula: BM25 as Lucene has it, k1 = 1.2 and b = 0.75 (Robertson and Zaragoza, 2009; Kamphuis et al., 2020).
 """

@@ -108,7 +108,8 @@ def diversify(scores: np.ndarray, vectors: np.ndarray, limit: int, balance: floa
     """Choose candidates that fit and are unlike each other.
 
     Maximal marginal relevance (Carbonell and Goldstein, 1998): ``balance * fit - (1 - balance) * likeness to
-    the chosen``, with the fit scaled to 0..1.
+    the chosen``, with the fit scaled to 0..1. LangChain's takes no scores, only the question's cosines: what the
+    words say of the fit would be lost (docs/measurements.md).
 
     Args:
         scores: Shape ``(n,)``.
