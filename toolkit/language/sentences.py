@@ -1,7 +1,8 @@
 """Sentences, list items, table rows and code blocks of a text, with their places in it.
 
 Ours and not a library's: a row, an item or a code block is one piece, and a file name is not cut at its dot; what
-sentencex does here is in docs/measurements.md. The abbreviations are those of the languages that write with them; a language without any loses nothing.
+sentencex does here is in docs/measurements.md. The abbreviations are those of the languages that write with them; a
+language without any loses nothing.
 """
 
 from __future__ import annotations
