@@ -13,7 +13,7 @@ from toolkit.config import VoiceSettings
 from toolkit.engines import TextEngine
 from toolkit.errors import AdapterMismatch, DataError
 from toolkit.models import LoadedModel, load_base
-from toolkit.tuning import attach_adapter, check_base
+from toolkit.tuning import attach_adapter, check_base, lent_for_tuning
 from toolkit.tuning.adapters import BASE_RECORD, lora_config
 
 
@@ -70,3 +70,40 @@ def test_an_adapter_made_elsewhere_is_taken(adapter: Path, tmp_path: Path) -> No
 def test_a_folder_without_an_adapter_is_named(tmp_path: Path, tiny_base: Path) -> None:
     with pytest.raises(DataError, match="holds no adapter"):
         attach_adapter(load(tiny_base).model, tmp_path)
+
+
+@pytest.mark.parametrize("gradient_checkpointing", [False, True])
+def test_a_base_comes_back_from_a_tune_as_it_was_lent(
+    tiny_base: Path, adapter: Path, tmp_path: Path, gradient_checkpointing: bool
+) -> None:
+    from tests.toolkit.tuning.test_training import ROWS, SETTINGS
+    from toolkit.tuning import train_adapter
+
+    loaded, asked = load(tiny_base), [[{"role": "user", "content": "How long does the lamp burn?"}]]
+    before = TextEngine(loaded).generate(asked, adapter=False)
+    layers = {name: type(module) for name, module in loaded.model.named_modules()}
+    config, generation = loaded.model.config.to_dict(), loaded.model.generation_config.to_dict()
+    settings = SETTINGS.model_copy(
+        update={"num_train_epochs": 1, "target_modules": "all-linear", "gradient_checkpointing": gradient_checkpointing}
+    )
+    with lent_for_tuning(loaded.model):
+        train_adapter(ROWS, loaded, settings, tmp_path / "adapter", work=tmp_path / "work")
+        assert {name: type(module) for name, module in loaded.model.named_modules()} != layers
+    assert {name: type(module) for name, module in loaded.model.named_modules()} == layers
+    assert not loaded.model.training
+    assert (loaded.model.config.to_dict(), loaded.model.generation_config.to_dict()) == (config, generation)
+    assert TextEngine(loaded).generate(asked, adapter=False) == before
+    spoken = TextEngine(loaded, adapter).generate(asked, adapter=True)
+    assert spoken == TextEngine(load(tiny_base), adapter).generate(asked, adapter=True)
+
+
+def test_a_base_comes_back_from_a_tune_that_failed(tiny_base: Path) -> None:
+    from peft import get_peft_model
+
+    loaded = load(tiny_base)
+    layers = {name: type(module) for name, module in loaded.model.named_modules()}
+    with pytest.raises(KeyboardInterrupt), lent_for_tuning(loaded.model):
+        get_peft_model(loaded.model, lora_config(VoiceSettings()))
+        raise KeyboardInterrupt
+    assert {name: type(module) for name, module in loaded.model.named_modules()} == layers
+    assert not hasattr(loaded.model, "peft_config")
