@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.parts import Parts
 from toolkit.bot import installed_versions
 from toolkit.config import BotConfig, load_config
 from toolkit.errors import HousevoiceError
@@ -43,47 +44,34 @@ def examine(path: Path) -> Iterator[Check]:
         yield Check("settings", False, str(error))
         return
     yield Check("settings", True, str(file))
-    yield from _inputs(config)
-    yield _attempt("device", lambda: _device(config))
-    yield _attempt("base model", lambda: _base(config))
-    if config.knowledge:
-        embedder = config.knowledge.embedder
-        yield _attempt("embedder", lambda: _embedder(embedder))
-    assert config.output is not None
-    free = shutil.disk_usage(nearest_folder(config.output)).free
+    with Parts(config) as parts:
+        yield from _inputs(parts)
+        yield _attempt("device", lambda: _device(config))
+        yield _attempt("base model", lambda: _base(config))
+        if config.knowledge:
+            yield _attempt("embedder", lambda: _embedder(parts))
+        free = shutil.disk_usage(nearest_folder(parts.folder.root)).free
     yield Check("free disk", free >= _NEEDED_FREE_BYTES, f"{free / 2**30:.1f} GiB where the bot is written")
     yield Check("libraries", True, ", ".join(f"{name} {number}" for name, number in installed_versions().items()))
 
 
-def _inputs(config: BotConfig) -> Iterator[Check]:
+def _inputs(parts: Parts) -> Iterator[Check]:
     """Read the inputs as a build would."""
+    config = parts.config
+
+    def replies() -> str:
+        train, held = parts.examples()
+        return f"{len(train)} to train on, {len(held)} to measure on"
+
+    def measured() -> str:
+        parts.calibration()
+        return f"{len(parts.questions(config.evaluation.split))} questions"
+
     if config.voice:
-        voice = config.voice
-
-        def replies() -> str:
-            from pipelines.tune import read_voice
-
-            train, held = read_voice(voice)
-            return f"{len(train)} to train on, {len(held)} to measure on"
-
         yield _attempt("example replies", replies)
     if config.knowledge:
-        knowledge = config.knowledge
-
-        def documents() -> str:
-            from pipelines.ingest import find_documents
-
-            return f"{len(find_documents(knowledge))} files"
-
-        yield _attempt("documents", documents)
+        yield _attempt("documents", lambda: f"{len(parts.documents())} files")
     if config.evaluation.questions:
-        questions = config.evaluation.questions
-
-        def measured() -> str:
-            from toolkit.scoring import read_questions
-
-            return f"{len(read_questions(questions, config.evaluation.split))} questions"
-
         yield _attempt("questions", measured)
 
 
@@ -126,8 +114,6 @@ def _base(config: BotConfig) -> str:
     return f"{path}, {'in the local cache' if cached else 'to be fetched from the hub by the first build'}"
 
 
-def _embedder(name: str) -> str:
-    from toolkit.embedding import load_embedder
-
-    embedder = load_embedder(name)
+def _embedder(parts: Parts) -> str:
+    embedder = parts.embedder()
     return f"{embedder.identity.name}, {embedder.identity.dimension} dimensions, {embedder.max_tokens} tokens"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.report.evaluation import Evaluation
+from pipelines.parts import Parts
+from pipelines.report import Evaluation, summary_lines
+from pipelines.steps import Step, digest
 from toolkit.answering import Answer
 from toolkit.answering.evidence import units_of
-from toolkit.bot import BotFolder, Chatbot
+from toolkit.bot import BotFolder, Chatbot, check_lock, write_lock
 from toolkit.examples import Example, read_examples, split_examples
 from toolkit.files import write_text
 from toolkit.progress import Progress
+from toolkit.prompts import template_hash
 from toolkit.scoring import (
     Question,
     VoiceClassifier,
@@ -27,6 +31,48 @@ from toolkit.scoring import (
 # Replies of the base that the classifier learns to tell the voice from; to prompts that the adapter was trained on,
 # so that none of them is judged.
 _BASE_REPLIES = 32
+
+
+class EvaluateStep(Step[Evaluation | None]):
+    """Measures the bot; the result is None where it was measured as it is."""
+
+    name = "evaluate"
+
+    def made_from(self, parts: Parts) -> str:
+        """Name the bot, as it was built, and what it is asked."""
+        built = {name: value for name, value in vars(parts.lock.inputs).items() if name != self.name}
+        files = sorted(parts.folder.chain.glob("*.json"))
+        fitted = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+        settings = parts.config.model_dump(mode="json")
+        return digest(built, parts.lock.base, settings, parts.input_hashes(), fitted)
+
+    def is_fresh(self, parts: Parts) -> bool:
+        """Tell whether the report is one of this very bot."""
+        there = (parts.folder.report / "report.json").is_file()
+        return there and parts.lock.inputs.evaluate == self.made_from(parts)
+
+    def kept(self, parts: Parts) -> None:
+        """Return nothing: the report is in the bot folder."""
+
+    def run(self, parts: Parts) -> Evaluation:
+        """Measure the bot with the base, the knowledge and the examples that are open.
+
+        Raises:
+            AdapterMismatch: The base is not the one that the bot was built on.
+            ModelError: The base cannot be loaded, or renders other prompts.
+        """
+        made_from, base = self.made_from(parts), parts.base()
+        check_lock(parts.lock, fingerprint=base.fingerprint, template=template_hash(base.tokenizer))
+        bot = Chatbot.assemble(parts.folder, parts.config, parts.speaking_model(), parts.knowledge())
+        asked = parts.questions(parts.config.evaluation.split)
+        result = measure(bot, asked, *parts.examples(), on_progress=parts.on_progress)
+        parts.lock.inputs.evaluate = made_from
+        write_lock(parts.folder, parts.lock)
+        return result
+
+    def remarks(self, result: Evaluation | None, seconds: float) -> Iterator[str]:
+        """Yield what was measured."""
+        yield from summary_lines(result) if result else ()
 
 
 def evaluate(
@@ -47,11 +93,35 @@ def evaluate(
     Raises:
         DataError: The question file is missing or malformed.
     """
-    started = time.perf_counter()
-    settings = bot.config.evaluation
+    settings, voice = bot.config.evaluation, bot.config.voice
     file = questions or settings.questions
     asked = read_questions(file, split or settings.split) if file else []
-    voice, samples = _measure_voice(bot, on_progress) if bot.has_voice else (None, [])
+    train: list[Example] = []
+    held: list[Example] = []
+    if voice and voice.examples.is_file():  # a bot folder that was moved away from its sources has its report already
+        train, held = split_examples(read_examples(voice.examples), voice.held_out, voice.seed)
+    return measure(bot, asked, train, held, on_progress=on_progress)
+
+
+def measure(
+    bot: Chatbot,
+    asked: Sequence[Question],
+    train: Sequence[Example],
+    held: Sequence[Example],
+    *,
+    on_progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a bot with questions and examples that were read, and write ``report/`` into its folder.
+
+    Args:
+        bot: The bot.
+        asked: The questions.
+        train: Example replies that its voice was tuned on.
+        held: Those that it was not tuned on.
+        on_progress: Called with what is being done, done, total.
+    """
+    started = time.perf_counter()
+    voice, samples = _measure_voice(bot, train, held, on_progress) if bot.has_voice else (None, [])
     answers = _ask(bot, asked, on_progress)
     gate = bot.chain.gate
     result = Evaluation(
@@ -78,12 +148,10 @@ def _ask(bot: Chatbot, questions: Sequence[Question], on_progress: Progress | No
     return answers
 
 
-def _measure_voice(bot: Chatbot, on_progress: Progress | None) -> tuple[VoiceScores | None, list[dict[str, str]]]:
+def _measure_voice(
+    bot: Chatbot, train: Sequence[Example], held: Sequence[Example], on_progress: Progress | None
+) -> tuple[VoiceScores | None, list[dict[str, str]]]:
     """Reply to held-out prompts with and without the voice and let a classifier judge."""
-    settings = bot.config.voice
-    if settings is None or not settings.examples.is_file():
-        return None, []  # a bot folder that was moved away from its sources has its report already
-    train, held = split_examples(read_examples(settings.examples), settings.held_out, settings.seed)
     held = held[: bot.config.evaluation.voice_prompts]
     if not held:
         return None, []

@@ -1,19 +1,18 @@
-"""Example replies into a voice: woven with their passages, trained, and bound to the base."""
+"""Example replies into a voice: trained on the rows that were woven, and bound to the base."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from toolkit.bot import BotFolder
-from toolkit.config import BotConfig, VoiceSettings
+from pipelines.parts import Parts
+from pipelines.prepare import Prepared
+from pipelines.steps import Step
+from toolkit.config import BotConfig
 from toolkit.errors import Interrupted
-from toolkit.examples import Example, read_examples, split_examples
-from toolkit.progress import Note, Progress
 from toolkit.seam import SeamRow
 
 
@@ -30,17 +29,88 @@ class TuneResult:
     report: dict[str, Any]
 
 
-def read_voice(settings: VoiceSettings) -> tuple[list[Example], list[Example]]:
-    """Read and split the example replies.
+class TuneStep(Step[TuneResult]):
+    """Trains the adapter.
+
+    Args:
+        prepared: The rows; None where those that the adapter was trained on are still the same.
+    """
+
+    name = "tune"
+
+    def __init__(self, prepared: Prepared | None) -> None:
+        self._prepared = prepared
+
+    def made_from(self, parts: Parts) -> str:
+        """Name the rows, the settings of the voice and the base."""
+        if self._prepared is None:
+            return parts.lock.inputs.tune
+        return tune_digest(self._prepared.rows, parts.config, parts.fingerprint())
+
+    def is_fresh(self, parts: Parts) -> bool:
+        """Tell whether the adapter that is there was trained on the very same."""
+        return parts.is_tuned() and self.made_from(parts) == parts.lock.inputs.tune
+
+    def kept(self, parts: Parts) -> TuneResult:
+        """Return what was done when the adapter was made."""
+        return TuneResult(False, json.loads(parts.folder.tune_report.read_text(encoding="utf-8")))
+
+    def run(self, parts: Parts) -> TuneResult:
+        """Train; see :func:`tune`."""
+        from toolkit.models import release_memory
+
+        assert self._prepared is not None, "an adapter that is not there is not fresh, and its rows are woven"
+        report = tune(parts, self._prepared.rows)
+        release_memory()  # the base of a QLoRA tune, and the optimizer, before the bot is measured
+        # Named anew: a base of the hub has its name only once it was fetched.
+        parts.lock.inputs.tune = self.made_from(parts)
+        return TuneResult(True, report)
+
+    def remarks(self, result: TuneResult, seconds: float) -> Iterator[str]:
+        """Yield what was tuned on."""
+        if not result.done:
+            yield "The voice is up to date."
+            return
+        rows = result.report["rows"]
+        yield (
+            f"Tuned on {rows['passages']} replies with their passages, {rows['decline']} that decline and "
+            f"{rows['alone']} without passages, in {seconds:.0f} s."
+        )
+
+
+def tune(parts: Parts, rows: Sequence[SeamRow]) -> dict[str, Any]:
+    """Train the adapter of a bot and put it into the bot folder, with a report beside it.
+
+    Args:
+        parts: What the build works with.
+        rows: What :func:`toolkit.seam.weave` made of the examples.
 
     Returns:
-        Examples to train on and examples to measure on.
+        The report of the training.
 
     Raises:
-        DataError: The file is missing, malformed (each bad line numbered) or too short.
+        ModelError: The base cannot be loaded.
+        DataError: No row fits ``voice.max_length``.
+        StoreFull: The disk is full.
+        Interrupted: Ctrl-C; the same call goes on from the last checkpoint.
     """
-    examples = read_examples(settings.examples, min_examples=settings.min_examples)
-    return split_examples(examples, settings.held_out, settings.seed)
+    from toolkit.tuning import train_adapter
+
+    assert parts.config.voice is not None
+    with parts.base_for_tuning() as loaded:
+        parts.note(f"Tuning on {loaded.device}, {loaded.dtype}; weights: {loaded.quantization}.")
+        work = parts.folder.work / f"tune-{tune_digest(rows, parts.config, loaded.fingerprint)}"
+        try:
+            trained = train_adapter(
+                rows, loaded, parts.config.voice, parts.folder.adapter, work=work, on_progress=parts.on_progress
+            )
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "The tune was stopped.", "Run the same command again: it goes on from the last checkpoint."
+            ) from None
+    report = trained.to_dict()
+    parts.folder.tune_report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
 
 
 def tune_digest(rows: Sequence[SeamRow], config: BotConfig, fingerprint: str) -> str:
@@ -49,81 +119,3 @@ def tune_digest(rows: Sequence[SeamRow], config: BotConfig, fingerprint: str) ->
     settings = config.voice.model_dump(mode="json", exclude={"examples", "min_examples", "held_out"})
     content = [fingerprint, settings, [[row.messages, row.example.reply] for row in rows]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def tune(
-    config: BotConfig,
-    folder: BotFolder,
-    rows: Sequence[SeamRow],
-    *,
-    known_digest: str | None,
-    on_progress: Progress | None = None,
-    on_note: Note | None = None,
-) -> tuple[TuneResult, str]:
-    """Train the adapter of a bot, unless one was made of the same rows, settings and base.
-
-    Args:
-        config: The bot's settings.
-        folder: The bot folder.
-        rows: What :func:`toolkit.seam.weave` made of the examples.
-        known_digest: The digest of the adapter that is there.
-        on_progress: Called after each step.
-        on_note: Called with each automatic choice and its reason.
-
-    Returns:
-        What was done, and the digest of the adapter that is there now.
-
-    Raises:
-        ModelError: The base cannot be loaded.
-        DataError: No row fits ``voice.max_length``.
-        StoreFull: The disk is full.
-        Interrupted: Ctrl-C; the same call goes on from the last checkpoint.
-    """
-    from toolkit.models import fingerprint, load_base, locate_base, release_memory
-    from toolkit.tuning import train_adapter
-
-    assert config.voice is not None
-    report_file = report_of(folder)
-    path = locate_base(config.base.model, on_progress=on_progress)
-    digest = tune_digest(rows, config, fingerprint(path, config.base.revision))
-    if digest == known_digest and folder.has_adapter() and report_file.is_file():
-        return kept(folder), digest
-    loaded = load_base(
-        config.base.model,
-        revision=config.base.revision,
-        device=config.base.device,
-        dtype=config.base.dtype,
-        quantization=config.voice.quantization,
-        on_progress=on_progress,
-    )
-    digest = tune_digest(rows, config, loaded.fingerprint)
-    if on_note:
-        on_note(f"Tuning on {loaded.device}, {loaded.dtype}; weights: {loaded.quantization}.")
-    work = folder.work / f"tune-{digest}"
-    try:
-        report = train_adapter(
-            rows, loaded, config.voice, folder.adapter, work=work, on_progress=on_progress
-        ).to_dict()
-    except KeyboardInterrupt:
-        raise Interrupted(
-            "The tune was stopped.", "Run the same command again: it goes on from the last checkpoint."
-        ) from None
-    report_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    del loaded
-    release_memory()
-    return TuneResult(True, report), digest
-
-
-def report_of(folder: BotFolder) -> Path:
-    """Return the file in which a tune says what it did."""
-    return folder.adapter / "tune.json"
-
-
-def kept(folder: BotFolder) -> TuneResult:
-    """Return the result of a tune that had nothing to do."""
-    return TuneResult(False, json.loads(report_of(folder).read_text(encoding="utf-8")))
-
-
-def needs_rewriting(examples: Sequence[Example], config: BotConfig) -> bool:
-    """Tell whether a model is needed to weave: only follow-ups are rewritten."""
-    return config.chain.rewrite != "never" and any(example.history for example in examples)

@@ -79,5 +79,5 @@ def _run_build(config: Path, steps: tuple[str, ...]) -> None:
     with progress() as on_progress:
         result = run(config, steps=steps, on_progress=on_progress, on_note=say)
     spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result.seconds.items())
-    say(f"Done: {result.folder} ({spent})")
+    say(f"Done: {result.folder} ({spent or 'nothing had changed'})")
     typer.echo(result.folder)

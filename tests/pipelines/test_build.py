@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import weakref
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +14,15 @@ import pytest
 
 import pipelines
 from pipelines import build_chatbot
-from pipelines.build import BuildResult, build
+from pipelines.build import BuildResult, build, build_from
 from pipelines.evaluate import evaluate
+from pipelines.parts import Openers, Parts, open_base
 from tests.conftest import DOCUMENTS, Sources
 from toolkit.bot import BotFolder, Chatbot, read_lock
-from toolkit.errors import DataError
+from toolkit.config import load_config
+from toolkit.errors import DataError, HousevoiceError, ModelError
+from toolkit.models import Choice
+from toolkit.store import Knowledge
 from toolkit.testing import HashEmbedder
 
 QUESTIONS = (
@@ -196,6 +203,145 @@ def test_a_failed_build_keeps_the_bot_that_was_there(sources: Sources) -> None:
         build(sources.config)
     assert {path: path.read_bytes() for path in kept} == kept
     Chatbot.load(place.root).close()
+
+
+def counting(seen: Counter[str], models: list[weakref.ref[Any]] | None = None, **replaced: Any) -> Openers:
+    """Return openers of doubles that count what they open; NF4 weights are given by name alone."""
+    real = Openers()
+
+    def base(settings: Any, quantization: str, on_progress: Any) -> Any:
+        loaded = open_base(settings, "none", on_progress)
+        if models is not None:
+            models.append(weakref.ref(loaded.model))
+        return dataclasses.replace(loaded, quantization=Choice(quantization, "a double"))
+
+    openers: dict[str, Callable[..., Any]] = {
+        "base": base,
+        "embedder": lambda settings: HashEmbedder(256),
+        "examples": real.examples,
+        "questions": real.questions,
+    }
+
+    def counted(name: str, opener: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            seen[name] += 1
+            return opener(*arguments)
+
+        return call
+
+    return Openers(**{name: counted(name, opener) for name, opener in (openers | replaced).items()})
+
+
+def with_a_follow_up(sources: Sources) -> Sources:
+    """Add a conversation whose follow-up a base has to rewrite before it is searched for."""
+    messages = [
+        {"role": role, "content": text}
+        for role, text in (
+            ("user", "What does the Ember lamp cost?"),
+            ("assistant", "Ahoy, friend. The Ember lamp costs 40 euros. Fair winds!"),
+            ("user", "And the spare line?"),
+            ("assistant", "Ahoy, friend. A spare line for the kite costs 7 euros. Fair winds!"),
+        )
+    ]
+    sources.voice.write_text(sources.voice.read_text() + json.dumps({"messages": messages}) + "\n")
+    return sources
+
+
+@pytest.fixture
+def stores(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders of all the knowledge that is opened, however it is."""
+    folders: list[Path] = []
+    real = Knowledge.__init__
+
+    def counted(self: Knowledge, folder: Path, *arguments: Any) -> None:
+        folders.append(folder)
+        real(self, folder, *arguments)
+
+    monkeypatch.setattr(Knowledge, "__init__", counted)
+    return folders
+
+
+@pytest.mark.parametrize(("quantization", "bases"), [("none", 1), ("nf4", 2)])
+def test_a_full_build_opens_each_part_once(
+    quantization: str, bases: int, sources: Sources, stores: list[Path], embedder: HashEmbedder
+) -> None:
+    with_a_follow_up(sources).change(voice={"quantization": quantization, "num_train_epochs": 1})
+    seen: Counter[str] = Counter()
+    models: list[weakref.ref[Any]] = []
+    held: list[int] = []
+
+    def watch(what: str, done: int, total: int) -> None:
+        if what == "Listening to the voice":
+            held.append(sum(model() is not None for model in models))
+
+    config, _ = load_config(sources.config)
+    with Parts(config, openers=counting(seen, models), on_progress=watch) as parts:
+        result = build_from(parts)
+    assert all(work_done(result).values())
+    assert result.opened == {"base": bases, "embedder": 1, "knowledge": 1, "examples": 1, "questions": 1}
+    assert seen == {"base": bases, "embedder": 1, "examples": 1, "questions": 1}
+    assert len(stores) == 1
+    assert held, "the voice was measured"
+    assert set(held) == {1}, "the weights of the tune are given back before the bot is measured"
+    assert result.evaluation is not None
+    bot = Chatbot.load(result.folder)  # what was measured is what opens
+    for row in result.evaluation.details:
+        assert bot.ask(row["question"]).text == row["answer"]
+    for row in result.evaluation.samples:
+        assert bot.chain.answers([(row["prompt"], ())], gated=False)[0].text == row["with_adapter"]
+    bot.close()
+
+
+def refuse_base(*arguments: Any) -> Any:
+    raise ModelError("There is no base.")
+
+
+def refuse_embedder(*arguments: Any) -> Any:
+    raise ModelError("There is no embedder.")
+
+
+FAILURES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "ingest": ({"knowledge": {"chunk_tokens": 64}}, {"embedder": refuse_embedder}, "no embedder"),
+    "prepare": ({"chain": {"evidence_sentences": 3}}, {"base": refuse_base}, "no base"),
+    "tune": ({"voice": {"max_length": 64}}, {}, "longer than voice.max_length"),
+}
+
+
+def whole(place: Path) -> dict[Path, bytes]:
+    """Return all that makes a bot, but for the knowledge, which is in step with the documents at any time."""
+    parts = ("bot.yaml", "lock.json", "adapter", "chain", "report")
+    files = [file for part in parts for file in [place / part, *(place / part).rglob("*")] if file.is_file()]
+    return {file: file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("step", FAILURES)
+def test_a_step_that_fails_leaves_the_bot_that_was_there(step: str, sources: Sources) -> None:
+    changes, refused, message = FAILURES[step]
+    place = build(with_a_follow_up(sources).config).folder
+    before = whole(place)
+    assert len(before) > 8
+    sources.change(**changes)
+    parts = Parts(load_config(sources.config)[0], openers=counting(Counter(), **refused))
+    with pytest.raises(HousevoiceError, match=message), parts:
+        build_from(parts)
+    assert whole(place) == before
+    Chatbot.load(place).close()
+
+
+@pytest.mark.parametrize("what", ["Reading and embedding documents", "Fitting the gate", "Listening to the voice"])
+def test_a_build_that_is_stopped_lets_go_and_goes_on(what: str, sources: Sources, stores: list[Path]) -> None:
+    def pull(told: str, done: int, total: int) -> None:
+        if told == what:
+            raise KeyboardInterrupt
+
+    parts = Parts(load_config(sources.config)[0], openers=counting(Counter()), on_progress=pull)
+    with pytest.raises(KeyboardInterrupt), parts:
+        build_from(parts)
+    assert parts.opened["knowledge"] == 1
+    assert parts._knowledge is None
+    done = work_done(build(sources.config))
+    assert done["evaluate"]
+    assert done["tune"] == (what != "Listening to the voice")
 
 
 def test_an_interrupted_tune_goes_on(sources: Sources) -> None:

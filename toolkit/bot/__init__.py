@@ -2,7 +2,7 @@
 
 from toolkit.bot.chatbot import Chatbot, default_decline, open_knowledge
 from toolkit.bot.folder import BotFolder, read_config, write_config
-from toolkit.bot.lock import Lock, check_lock, installed_versions, read_lock, write_lock
+from toolkit.bot.lock import Inputs, Lock, check_lock, installed_versions, read_lock, write_lock
 from toolkit.bot.parts import ChainParts, read_parts, write_parts
 from toolkit.bot.stream import AnswerStream
 
@@ -11,6 +11,7 @@ __all__ = [
     "BotFolder",
     "ChainParts",
     "Chatbot",
+    "Inputs",
     "Lock",
     "check_lock",
     "default_decline",

@@ -35,6 +35,11 @@ class BotFolder:
         return self.root / "adapter"
 
     @property
+    def tune_report(self) -> Path:
+        """What the tune that made the adapter did."""
+        return self.adapter / "tune.json"
+
+    @property
     def knowledge(self) -> Path:
         """Chroma and the manifest."""
         return self.root / "knowledge"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from toolkit.bot.folder import BotFolder
@@ -12,6 +12,40 @@ from toolkit.errors import AdapterMismatch, DataError, ModelError
 from toolkit.files import write_text
 
 LOCKED_LIBRARIES = ("torch", "transformers", "peft", "trl", "bitsandbytes", "chromadb", "langchain-core")
+
+
+@dataclass
+class Inputs:
+    """What went into each step of a build, named by its content, so that an unchanged step is not done again.
+
+    A name that is missing in an older lock is empty, which is the name of nothing: that step is done again.
+
+    Attributes:
+        prepare: Examples, questions, settings, base, knowledge and code that rows and gate were made from; empty
+            where the adapter was not tuned on them.
+        knowledge: What was held of each source.
+        rows: The rows that were woven, and the decline.
+        tune: The rows, the settings and the base that the adapter was trained on.
+        evaluate: The bot that was measured, and what it was asked.
+    """
+
+    prepare: str = ""
+    knowledge: str = ""
+    rows: str = ""
+    tune: str = ""
+    evaluate: str = ""
+
+    @classmethod
+    def read(cls, raw: Any) -> Inputs:
+        """Take up what another version wrote, as far as the names are known here.
+
+        Raises:
+            TypeError: It is no record of names.
+        """
+        known = {one.name for one in fields(cls)}
+        if not isinstance(raw, dict) or not all(isinstance(raw[name], str) for name in known & set(raw)):
+            raise TypeError("'inputs' must be an object of strings")
+        return cls(**{name: raw[name] for name in known & set(raw)})
 
 
 @dataclass
@@ -23,14 +57,14 @@ class Lock:
         template: Name of tokenizer and chat template by their content.
         embedder: The embedder's identity, or None without knowledge.
         libraries: Versions of what wrote the folder.
-        inputs: A digest of what went into each step, so that an unchanged step is not done again.
+        inputs: What went into each step.
     """
 
     base: dict[str, str] = field(default_factory=dict)
     template: str = ""
     embedder: dict[str, Any] | None = None
     libraries: dict[str, str] = field(default_factory=dict)
-    inputs: dict[str, str] = field(default_factory=dict)
+    inputs: Inputs = field(default_factory=Inputs)
 
 
 def read_lock(folder: BotFolder) -> Lock:
@@ -42,15 +76,16 @@ def read_lock(folder: BotFolder) -> Lock:
     if not folder.lock.is_file():
         return Lock()
     try:
-        return Lock(**json.loads(folder.lock.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        raw = json.loads(folder.lock.read_text(encoding="utf-8"))
+        return Lock(**raw | {"inputs": Inputs.read(raw.get("inputs", {}))})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{folder.lock} is damaged: {error}", "Remove it and build the bot again.") from error
 
 
 def write_lock(folder: BotFolder, lock: Lock) -> None:
     """Write the lock with the versions of the libraries that are installed now."""
     lock.libraries = installed_versions()
-    write_text(folder.lock, json.dumps(lock.__dict__, indent=2) + "\n")
+    write_text(folder.lock, json.dumps(asdict(lock), indent=2) + "\n")
 
 
 def installed_versions() -> dict[str, str]:

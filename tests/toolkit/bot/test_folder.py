@@ -14,6 +14,7 @@ from toolkit.answering.gate import FEATURES
 from toolkit.bot import (
     BotFolder,
     ChainParts,
+    Inputs,
     Lock,
     check_lock,
     installed_versions,
@@ -38,7 +39,7 @@ def folder(place: Path) -> BotFolder:
 def test_a_lock_reads_back_with_the_versions(tmp_path: Path) -> None:
     place = folder(tmp_path)
     assert read_lock(place) == Lock()
-    lock = Lock({"name": "b", "fingerprint": "f"}, "t", {"name": "hash"}, {}, {"tune": "1"})
+    lock = Lock({"name": "b", "fingerprint": "f"}, "t", {"name": "hash"}, {}, Inputs(tune="1"))
     write_lock(place, lock)
     assert read_lock(place) == lock
     assert lock.libraries == installed_versions()
@@ -65,7 +66,19 @@ def test_an_empty_lock_compares_with_nothing() -> None:
     check_lock(Lock(), fingerprint="a", template="b")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"surprise": 1}'])
+def test_a_lock_of_another_version_names_nothing_that_is_not_known(tmp_path: Path) -> None:
+    old = {"base": {"name": "b", "fingerprint": "f"}, "inputs": {"made_from": "1", "tune": "2"}}
+    (tmp_path / "lock.json").write_text(json.dumps(old))
+    lock = read_lock(BotFolder(tmp_path))
+    assert lock.inputs == Inputs(tune="2")
+    assert lock.base["name"] == "b"
+    (tmp_path / "lock.json").write_text(json.dumps({"template": "t"}))
+    assert read_lock(BotFolder(tmp_path)).inputs == Inputs()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "3", '{"surprise": 1}', '{"inputs": ["1"]}', '{"inputs": {"tune": 1}}']
+)
 def test_a_damaged_lock_is_named(content: str, tmp_path: Path) -> None:
     (tmp_path / "lock.json").write_text(content)
     with pytest.raises(DataError, match=r"lock\.json"):

@@ -1,0 +1,168 @@
+"""Where the two halves meet: example replies woven with their passages, and the chain fitted on them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.parts import Parts
+from pipelines.steps import Step, digest
+from toolkit.bot import ChainParts, default_decline
+from toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    from toolkit.answering import Chain
+    from toolkit.seam import SeamRow
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a tune and a chat need.
+
+    Attributes:
+        rows: The training rows.
+        chain: What the chain serves with.
+    """
+
+    rows: list[SeamRow]
+    chain: ChainParts
+
+
+class PrepareStep(Step["Prepared | None"]):
+    """Weaves the rows and fits the chain; the result is None where both are there.
+
+    Args:
+        tuning: Whether a tune follows, and its adapter must be there.
+    """
+
+    name = "prepare"
+
+    def __init__(self, *, tuning: bool) -> None:
+        self._tuning = tuning
+
+    def made_from(self, parts: Parts) -> str:
+        """Name examples, questions, settings, base, knowledge and code.
+
+        Raises:
+            DataError: The bot is to have documents, and they were not ingested.
+        """
+        held = held_sources(parts.folder.knowledge) if parts.config.knowledge else None
+        settings = parts.config.model_dump(mode="json")
+        return digest(settings, parts.input_hashes(), parts.fingerprint(), held, code_hash())
+
+    def is_fresh(self, parts: Parts) -> bool:
+        """Tell whether nothing of it changed, and what came of it is in the bot folder."""
+        made_from = self.made_from(parts)  # first: it says where documents were not ingested
+        whole = parts.folder.is_fitted() and (not self._tuning or parts.is_tuned())
+        return whole and parts.lock.inputs.prepare == made_from
+
+    def kept(self, parts: Parts) -> None:
+        """Return nothing: nobody needs the rows again."""
+
+    def run(self, parts: Parts) -> Prepared:
+        """Weave and fit.
+
+        Raises:
+            DataError: The documents were not ingested.
+            ModelError: Base or embedder cannot be loaded.
+        """
+        # Named before the work: what changes meanwhile counts as changed in the next build.
+        made_from = self.made_from(parts)
+        chain = unfitted_chain(parts)
+        rows = weave_rows(chain, parts)
+        fitted = fit_chain(chain, rows, parts)
+        inputs, knowledge = parts.lock.inputs, parts.knowledge()
+        # A voice that was not tuned on these rows must not pass for one that was.
+        inputs.prepare = made_from if self._tuning or not parts.config.voice else ""
+        inputs.knowledge = digest(held_sources(parts.folder.knowledge) if knowledge else None)
+        inputs.rows = digest([[row.kind, row.messages, row.example.reply] for row in rows], fitted.decline)
+        parts.lock.embedder = knowledge.embedder.identity.to_dict() if knowledge else None
+        return Prepared(rows, fitted)
+
+
+def unfitted_chain(parts: Parts) -> Chain:
+    """Return the chain as it will serve, but for what is fitted with it."""
+    from toolkit.answering import Chain, EvidencePicker
+    from toolkit.language import Lexicon
+
+    config, knowledge = parts.config, parts.knowledge()
+    picker = None
+    if knowledge:
+        lexicon = Lexicon.of(f"{heading} {text}" for _, heading, text in knowledge.texts())
+        picker = EvidencePicker(knowledge.embedder, lexicon)
+    return Chain(
+        parts.model() if _needs_model(parts) else None,
+        config.chain,
+        decline=default_decline(config),
+        knowledge=knowledge,
+        k=config.knowledge.k if config.knowledge else 0,
+        picker=picker,
+    )
+
+
+def _needs_model(parts: Parts) -> bool:
+    """Tell whether a model is needed to weave: only follow-ups are rewritten, and only to be searched for."""
+    config = parts.config
+    return (
+        config.knowledge is not None
+        and config.chain.rewrite != "never"
+        and any(example.history for example in parts.examples()[0])
+    )
+
+
+def weave_rows(chain: Chain, parts: Parts) -> list[SeamRow]:
+    """Weave the examples with the passages that the chain finds; no rows where there is to be no voice."""
+    from toolkit.seam import weave
+
+    voice = parts.config.voice
+    return weave(parts.examples()[0], chain, voice, on_progress=parts.on_progress) if voice else []
+
+
+def fit_chain(chain: Chain, rows: list[SeamRow], parts: Parts) -> ChainParts:
+    """Fit what the chain needs to serve: the gate, the words of the voice, the decline."""
+    from toolkit.language import Lexicon
+    from toolkit.seam import fit_on_bot, typical_declines, voice_words
+
+    config, knowledge = parts.config, parts.knowledge()
+    decline = config.chain.decline or next(iter(typical_declines(rows, chain)), default_decline(config))
+    gate = None
+    if knowledge:
+        try:
+            texts = [(source, text) for source, _, text in knowledge.texts()]
+            gate = fit_on_bot(rows, chain, texts, parts.calibration(), on_progress=parts.on_progress)
+            parts.note(
+                f"Gate judged on {gate.report['answerable']:.0f} answerable and {gate.report['unanswerable']:.0f} "
+                f"other questions: refuses {gate.report['false_refusals']:.0%} and "
+                f"{gate.report['right_refusals']:.0%} of them, out of fold."
+            )
+        except DataError as error:
+            parts.note(f"No gate was fitted, so that every question is answered: {error.message}")
+    lexicon = chain.picker.lexicon if chain.picker else Lexicon()
+    return ChainParts(gate, lexicon, voice_words(rows), decline)
+
+
+def code_hash() -> str:
+    """Name the code that makes rows and gate: another version may make others."""
+    import toolkit
+
+    files = sorted(Path(str(toolkit.__file__)).parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def held_sources(folder: Path) -> dict[str, list[str]]:
+    """Return what is held of each source, by hash and ids, without opening anything but the manifest.
+
+    Raises:
+        DataError: There is no knowledge in the folder.
+    """
+    from toolkit.store.manifest import FILE, Manifest
+
+    if not (folder / FILE).is_file():
+        raise DataError(f"{folder} does not exist yet.", "Ingest first: housevoice ingest <bot.yaml>")
+    manifest = Manifest(folder)
+    try:
+        return {name: [record.sha256, *record.chunk_ids] for name, record in manifest.sources().items()}
+    finally:
+        manifest.close()
