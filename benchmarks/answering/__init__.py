@@ -1,0 +1,1 @@
+"""What ``benchmarks/answers.py`` measures with: a module a sub-command, and the measures of wording they share."""
