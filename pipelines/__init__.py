@@ -1,4 +1,12 @@
-"""The jobs that housevoice does: each a plain function with a typed result, to be called from anywhere."""
+"""The jobs that housevoice does: each a plain function with a typed result, to be called from anywhere.
+
+Example:
+    >>> from pipelines import build_chatbot
+    >>> bot = build_chatbot("mybot/bot.yaml")
+    >>> bot.has_voice
+    True
+    >>> bot.close()
+"""
 
 from __future__ import annotations
 

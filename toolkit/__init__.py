@@ -1,4 +1,13 @@
-"""The parts that housevoice is put together from."""
+"""The parts that housevoice is put together from.
+
+Example:
+    >>> from toolkit import Chatbot
+    >>> bot = Chatbot.load("bots/mybot")
+    >>> answer = bot.ask("How long does the Ember lamp burn?")
+    >>> bot.search("kite")[0].source
+    'kite.md'
+    >>> bot.close()
+"""
 
 from __future__ import annotations
 

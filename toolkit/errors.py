@@ -13,6 +13,11 @@ class HousevoiceError(Exception):
     Args:
         message: One sentence that says what is wrong, with the file and the line where there is one.
         hint: One sentence that says what to do about it; empty where the message already does.
+
+    Example:
+        >>> print(HousevoiceError("voice.jsonl does not exist.", "Put example replies there."))
+        voice.jsonl does not exist.
+        Put example replies there.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:

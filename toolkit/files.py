@@ -87,7 +87,7 @@ def _aside(place: Path) -> Path:
 def read_rows(
     path: Path, parse: Callable[[Any, int], Iterable[T]], *, missing: str, looks_like: str
 ) -> list[T]:
-    """Read a file with one JSON object a line.
+    r"""Read a file with one JSON object a line.
 
     Args:
         path: The file; blank lines are passed over.
@@ -98,6 +98,12 @@ def read_rows(
 
     Raises:
         DataError: The file is missing, is no text, or has bad lines; each is numbered.
+
+    Example:
+        >>> file = Path("sizes.jsonl")
+        >>> _ = file.write_text('{"size": 3}\n{"size": 4}\n')
+        >>> read_rows(file, lambda row, line: [row["size"]], missing="Write one.", looks_like='{"size": 1}')
+        [3, 4]
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()

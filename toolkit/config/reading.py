@@ -23,6 +23,11 @@ def load_config(path: Path | str) -> tuple[BotConfig, Path]:
 
     Raises:
         ConfigError: The file is missing, is not YAML, or has faults; all faults are listed together.
+
+    Example:
+        >>> config, file = load_config("mybot/bot.yaml")
+        >>> config.name, config.chain.max_new_tokens
+        ('house', 12)
     """
     file = Path(path)
     if file.is_dir():

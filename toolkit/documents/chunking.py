@@ -78,6 +78,13 @@ def chunk_documents(
 
     Raises:
         ValueError: If ``max_tokens`` leaves no room for text.
+
+    Example:
+        >>> from toolkit.testing import HashEmbedder
+        >>> page = Document(page_content="The lamp burns for 38 hours. It costs 40 euros.")
+        >>> chunks = chunk_documents([page], count_tokens=HashEmbedder().count_tokens, max_tokens=7)
+        >>> [(chunk.page_content, chunk.metadata["start"]) for chunk in chunks]
+        [('The lamp burns for 38 hours.', 0), ('It costs 40 euros.', 29)]
     """
     special = count_tokens([""])[0]
     if max_tokens < special + 4:

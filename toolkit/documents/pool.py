@@ -42,6 +42,12 @@ def parse_files(
 
     Yields:
         One result a file; where it could not be read, ``error`` says why.
+
+    Example:
+        >>> from toolkit.documents import find_files
+        >>> for result in parse_files(find_files(["mybot/documents/kite.md"])):
+        ...     print(result.documents[0].metadata["heading"], result.error)
+        Storm kite None
     """
     crew = _Crew(list(files), limits or ParseLimits(), known or {})
     yield from crew.results(workers or _worth(files))

@@ -101,6 +101,12 @@ def read_examples(path: Path, *, min_examples: int = 1) -> list[Example]:
 
     Raises:
         DataError: The file is missing or has malformed lines (each is numbered), or holds too few examples.
+
+    Example:
+        >>> file = Path("replies.jsonl")
+        >>> _ = file.write_text('{"prompt": "Do you deliver?", "completion": "We do, and gladly."}')
+        >>> read_examples(file)[0].reply
+        'We do, and gladly.'
     """
     examples = read_rows(
         path,

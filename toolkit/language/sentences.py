@@ -35,9 +35,14 @@ class Atom:
 
 
 def split_sentences(text: str) -> list[tuple[int, int]]:
-    """Return the spans of the sentences, list items, table rows and code blocks of a passage, in order.
+    r"""Return the spans of the sentences, list items, table rows and code blocks of a passage, in order.
 
     White space around them belongs to none; everything else belongs to exactly one.
+
+    Example:
+        >>> text = "Ask Dr. Hale. She knows.\n- one\n- two"
+        >>> [text[start:end] for start, end in split_sentences(text)]
+        ['Ask Dr. Hale.', 'She knows.', '- one', '- two']
     """
     return [(atom.start, atom.end) for atom in atoms_of(text)]
 

@@ -22,7 +22,14 @@ def normalise(text: str) -> str:
 
 
 def holds_facts(text: str, facts: Sequence[Sequence[str]]) -> bool:
-    """Tell whether a text holds one alternative of every fact, whole words only."""
+    """Tell whether a text holds one alternative of every fact, whole words only.
+
+    Example:
+        >>> holds_facts("It costs 1,250 euros.", [["1250 euros", "EUR 1250"]])
+        True
+        >>> holds_facts("It burns for 138 hours.", [["38 hours"]])
+        False
+    """
     said = f" {normalise(text)} "
     return all(any(f" {normalise(fact)} " in said for fact in group) for group in facts)
 

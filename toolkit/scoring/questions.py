@@ -48,6 +48,12 @@ def read_questions(path: Path, split: str | None = None) -> list[Question]:
 
     Raises:
         DataError: It is missing or malformed; every bad line is numbered.
+
+    Example:
+        >>> file = Path("questions.jsonl")
+        >>> _ = file.write_text('{"question": "How long does it burn?", "facts": [["38 hours", "38 h"]]}')
+        >>> read_questions(file)[0].facts
+        (('38 hours', '38 h'),)
     """
     questions = read_rows(
         path,

@@ -41,6 +41,10 @@ def read_filter(conditions: Sequence[str], **choices: Sequence[str]) -> dict[str
     Returns:
         The filter, or None where there is nothing to filter by.
 
+    Example:
+        >>> read_filter(["date>=2024-05-01"], type=["md", "pdf"])
+        {'$and': [{'type': ['md', 'pdf']}, {'date': {'$gte': '2024-05-01'}}]}
+
     Raises:
         DataError: A condition has no form that is known here.
     """

@@ -57,6 +57,13 @@ class Knowledge:
     Attributes:
         notes: What was found wrong and mended, in sentences; empty when all was well.
         options: How it is searched where a call does not say otherwise.
+
+    Example:
+        >>> from toolkit.testing import HashEmbedder
+        >>> with Knowledge.create("lamps", HashEmbedder()) as knowledge:
+        ...     ids = knowledge.add_documents([Document(page_content="The lamp burns for 38 hours.")])
+        ...     print(knowledge.search("How long does the lamp burn?")[0].text)
+        The lamp burns for 38 hours.
     """
 
     def __init__(

@@ -81,6 +81,10 @@ def without_duplicates(texts: Sequence[str], limit: int) -> list[int]:
 
     Returns:
         Indices of up to ``limit`` texts, in order.
+
+    Example:
+        >>> without_duplicates(["It costs 9 euros.", "It costs 9 euros!", "It costs 8 euros."], 10)
+        [0, 2]
     """
     kept: list[int] = []
     sets: list[frozenset[str]] = []
@@ -119,6 +123,11 @@ def diversify(scores: np.ndarray, vectors: np.ndarray, limit: int, balance: floa
 
     Returns:
         Indices of up to ``limit`` candidates, in the order of choice.
+
+    Example:
+        >>> vectors = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> diversify(np.array([3.0, 2.9, 1.0]), vectors, 2, balance=0.4)
+        [0, 2]
     """
     span = float(scores.max() - scores.min()) if len(scores) else 0.0
     fit = (scores - scores.min()) / span if span > 0 else np.ones_like(scores)

@@ -139,6 +139,13 @@ class ScriptedChatModel(BaseChatModel):
         scores: A function from the messages and a text to the log-probability that the reply starts with it; without
             one the model does not tell.
         calls: Every call so far.
+
+    Example:
+        >>> model = ScriptedChatModel(replies=["Ahoy!"])
+        >>> model.invoke("Hello!").content
+        'Ahoy!'
+        >>> model.calls[0].text
+        'Hello!'
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)

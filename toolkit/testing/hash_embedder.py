@@ -21,6 +21,12 @@ class HashEmbedder(Embedder):
 
     Attributes:
         embedded: Every text that was embedded, in order: what a test counts.
+
+    Example:
+        >>> embedder = HashEmbedder()
+        >>> lamp, lamps, kite = embedder.encode(["a red lamp", "the red lamp", "silk kites"])
+        >>> bool(lamp @ lamps > lamp @ kite)
+        True
     """
 
     def __init__(self, dimension: int = 64, max_tokens: int = 256, name: str = "hash") -> None:
