@@ -12,7 +12,6 @@
 | page.css | the looks |
 """
 
-import os
+from toolkit.offline import call_nobody
 
-# Gradio looks at this when it is imported; later is too late.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+call_nobody()  # gradio looks at its switch when it is imported; later is too late

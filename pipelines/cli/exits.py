@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import warnings
@@ -10,6 +9,7 @@ import warnings
 import typer
 
 from pipelines.cli.screen import say
+from toolkit.offline import call_nobody
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -46,17 +46,10 @@ def run(app: typer.Typer) -> None:
 
 def be_quiet() -> None:
     """Keep libraries from calling home and from writing over the progress; set before any of them is imported."""
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    call_nobody()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     # Threads that wait for each other in a busy loop slow a machine that does anything else many times over.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings.filterwarnings("ignore", category=FutureWarning)  # addressed to the callers inside the libraries
-    # bitsandbytes says at its import that an optional kernel package is missing; it works without.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

@@ -8,6 +8,7 @@ from toolkit.embedding.base import Embedder, EmbedderIdentity
 from toolkit.embedding.bert import load_bert
 from toolkit.embedding.transformer import SentenceTransformerEmbedder, weights_fingerprint
 from toolkit.errors import ModelError
+from toolkit.offline import call_nobody
 
 BUNDLED = "bundled"
 BUNDLED_NAME = "sentence-transformers/all-MiniLM-L6-v2"
@@ -26,6 +27,7 @@ def load_embedder(name: str = BUNDLED, *, device: str = "cpu", dtype: str = "aut
     Raises:
         ModelError: It is not there, or cannot be loaded.
     """
+    call_nobody()
     if name in (BUNDLED, BUNDLED_NAME):
         return _load_bundled(device, dtype)
     return _load_sentence_transformer(name, device)

@@ -11,6 +11,7 @@ from toolkit.errors import MissingExtra, ModelError
 from toolkit.models.bundled import bundled_folder, no_bars
 from toolkit.models.choices import Choice, choose_device, choose_dtype, choose_quantization
 from toolkit.models.fingerprints import fingerprint
+from toolkit.offline import call_nobody, load_bitsandbytes
 from toolkit.progress import Progress
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def load_base(
         ModelError: It cannot be found, reached or opened; the hint says what to do.
         MissingExtra: A package that it needs is not installed.
     """
+    call_nobody()
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
@@ -115,6 +117,8 @@ def load_base(
     settings: dict[str, Any] = {"quantization_config": four_bit_config(torch_dtype)} if bits.value == "nf4" else {}
     if bits.value == "nf4" and importlib.util.find_spec("bitsandbytes") is None:
         raise MissingExtra("nf4 needs bitsandbytes.", "pip install bitsandbytes, or set voice.quantization to none.")
+    if bits.value == "nf4":
+        load_bitsandbytes()
     tokenizer = load_tokenizer(name, path, revision)
     try:
         with no_bars():
@@ -144,6 +148,7 @@ def load_tokenizer(name: str, path: str, revision: str | None = None) -> PreTrai
     Raises:
         ModelError: It cannot be found, reached or opened.
     """
+    call_nobody()
     from transformers import AutoTokenizer
 
     try:

@@ -11,6 +11,7 @@ from uuid import UUID
 import numpy as np
 
 from toolkit.errors import StoreFull
+from toolkit.offline import call_nobody
 from toolkit.progress import Progress
 from toolkit.store.checksum import crc_of
 from toolkit.store.manifest import Manifest
@@ -156,6 +157,7 @@ def connect(folder: Path, server: tuple[str, int] | None, spelling: int = 1) -> 
         spelling: Another number gives an engine of its own. Chroma shares one engine a path, refuses other
             settings for the same path, and hands out an engine again that failed to start.
     """
+    call_nobody()
     import chromadb
 
     settings = chromadb.Settings(anonymized_telemetry=False)

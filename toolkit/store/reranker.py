@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from toolkit.errors import ModelError
+from toolkit.offline import call_nobody
 
 
 class CrossEncoderReranker:
@@ -32,6 +33,7 @@ def load_reranker(name: str, *, device: str = "cpu") -> CrossEncoderReranker:
     Raises:
         ModelError: It cannot be loaded.
     """
+    call_nobody()
     from sentence_transformers import CrossEncoder
 
     try:

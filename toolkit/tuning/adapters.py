@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.config import VoiceSettings
 from toolkit.errors import AdapterMismatch, DataError
+from toolkit.offline import load_bitsandbytes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -20,6 +21,7 @@ BASE_RECORD = "housevoice_base.json"
 
 def lora_config(settings: VoiceSettings) -> Any:
     """Return PEFT's LoRA settings (Hu et al. 2021) for the names in ``bot.yaml``."""
+    load_bitsandbytes()
     from peft import LoraConfig, TaskType
 
     return LoraConfig(
@@ -67,6 +69,7 @@ def attach_adapter(model: PreTrainedModel, folder: Path) -> Any:
     Raises:
         DataError: The folder is not a PEFT adapter.
     """
+    load_bitsandbytes()
     from peft import PeftModel
 
     if not (folder / "adapter_config.json").is_file():

@@ -16,6 +16,7 @@ from toolkit.config import VoiceSettings
 from toolkit.errors import DataError, StoreFull
 from toolkit.files import nearest_folder, replace_folder
 from toolkit.models import LoadedModel, release_memory
+from toolkit.offline import call_nobody, load_bitsandbytes
 from toolkit.progress import Progress
 from toolkit.prompts import encode_pair, template_hash
 from toolkit.seam import SeamRow
@@ -119,6 +120,8 @@ def train_adapter(
         DataError: No row fits ``max_length``.
         StoreFull: The disk is full.
     """
+    call_nobody()
+    load_bitsandbytes()
     from transformers import PrinterCallback, set_seed
 
     set_seed(settings.seed)
