@@ -233,9 +233,12 @@ def test_ctrl_c_in_the_middle_of_a_tune_says_that_it_goes_on(
     assert "goes on from the last checkpoint" in result.err
 
 
-def test_a_true_ctrl_c_leaves_no_traceback() -> None:
+@pytest.mark.parametrize("start", ["", "trap '' INT; "], ids=["in front", "in the background"])
+def test_a_true_ctrl_c_leaves_no_traceback(start: str) -> None:
     script = (
         "import os, signal, sys, time\n"
+        # A shell starts what is in the background deaf to Ctrl-C: `nohup make test &`.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import pipelines.build\n"
         "def work(*a, **k):\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(20)\n"
         "pipelines.build.build = work\n"
@@ -244,7 +247,12 @@ def test_a_true_ctrl_c_leaves_no_traceback() -> None:
         "main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=15, check=False
+        ["bash", "-c", f'{start}exec "$@"', "-", sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=False,
     )
     assert done.returncode == 130, done.stderr
     assert "Stopped" in done.stderr
