@@ -21,6 +21,7 @@ from toolkit.progress import Progress
 from toolkit.prompts import encode_pair, template_hash
 from toolkit.seam import SeamRow
 from toolkit.tuning.adapters import lora_config, record_base
+from toolkit.tuning.loss import trainer_class
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 
 _COMPLETE = "complete.json"
 _RELEASE_STEPS = 8
-# Batches are filled up to whole multiples of these, see _trainer_class.
-_HEAD_ROWS = 64
-_PADDED_TOKENS = 16
+_PADDED_TOKENS = 16  # batches are filled up to whole multiples of this, so that few shapes occur
 _HARDLY_ANY_BYTES = 256 << 10  # a save that failed with less room than this failed for want of room
 _CHECKPOINTS_A_RUN = 4
 
@@ -122,20 +121,13 @@ def train_adapter(
     """
     call_nobody()
     load_bitsandbytes()
-    from transformers import PrinterCallback, set_seed
+    from transformers import set_seed
 
     set_seed(settings.seed)
     encoded, dropped = encode_rows(rows, loaded, settings.max_length)
-    keep_training_kernels(loaded.model)
-    trainer = _trainer_class()(
-        model=loaded.model,
-        args=_arguments(settings, loaded, len(encoded), work),
-        train_dataset=_dataset(encoded),
-        processing_class=loaded.tokenizer,
-        peft_config=lora_config(settings),
-        callbacks=[_progress_callback(on_progress), _complete_callback()],
+    trainer = new_trainer(
+        encoded, loaded, settings, work, method=lora_config(settings), on_progress=on_progress
     )
-    trainer.remove_callback(PrinterCallback)
     tuned: Any = trainer.model
     trainable = sum(weights.numel() for weights in tuned.parameters() if weights.requires_grad)
     started = time.perf_counter()
@@ -215,44 +207,44 @@ def last_complete_checkpoint(work: Path) -> str | None:
     return max(found)[1] if found else None
 
 
-def _trainer_class() -> type[SFTTrainer]:
-    """Return TRL's trainer with a loss that does only what a tune needs.
+def new_trainer(
+    encoded: Sequence[dict[str, Any]],
+    loaded: LoadedModel,
+    settings: VoiceSettings,
+    work: Path,
+    *,
+    method: Any,
+    on_progress: Progress | None = None,
+) -> SFTTrainer:
+    """Wire TRL's trainer to rows that are tokenised already.
 
-    TRL's own head walks over the vocabulary in float32 tiles and works out an entropy that nobody reads. Here the
-    hidden states of the supervised positions alone go through the head, in the format of its weights, and the
-    cross-entropy is taken in float32. Same loss, fewer passes over memory.
+    Args:
+        encoded: Rows of ``input_ids`` and ``labels``.
+        loaded: The base; the trainer puts the adapter into its layers.
+        settings: The ``voice`` section of ``bot.yaml``.
+        work: Folder for checkpoints.
+        method: PEFT's settings of the adapter.
+        on_progress: Called after each step.
     """
-    import torch
-    from trl import SFTTrainer
+    from transformers import PrinterCallback
 
-    class ReplyTrainer(SFTTrainer):
-        def compute_loss(
-            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-        ) -> Any:
-            labels = inputs["labels"][:, 1:]
-            base = model.get_base_model()
-            backbone = getattr(base, base.base_model_prefix)
-            hidden = backbone(
-                input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
-            ).last_hidden_state[:, :-1]
-            supervised = labels != -100
-            count = int(supervised.sum())
-            # Filled up, so that few shapes occur: oneDNN keeps a plan, with a copy of the head, for each on a CPU.
-            filling = -count % _HEAD_ROWS
-            rows = torch.nn.functional.pad(hidden[supervised], (0, 0, 0, filling))
-            wanted = torch.nn.functional.pad(labels[supervised], (0, filling), value=-100)
-            logits = base.get_output_embeddings()(rows).float()
-            total = torch.nn.functional.cross_entropy(logits, wanted, reduction="sum", ignore_index=-100)
-            loss = total / (count if num_items_in_batch is None else num_items_in_batch)
-            return (loss, {"loss": loss}) if return_outputs else loss
-
-    return ReplyTrainer
+    keep_training_kernels(loaded.model)
+    trainer = trainer_class()(
+        model=loaded.model,
+        args=_arguments(settings, loaded, len(encoded), work),
+        train_dataset=_dataset(encoded),
+        processing_class=loaded.tokenizer,
+        peft_config=method,
+        callbacks=[_progress_callback(on_progress), _complete_callback()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
-def _dataset(encoded: list[dict[str, Any]]) -> Any:
+def _dataset(encoded: Sequence[dict[str, Any]]) -> Any:
     from datasets import Dataset
 
-    return Dataset.from_list(encoded)
+    return Dataset.from_list(list(encoded))
 
 
 def _arguments(settings: VoiceSettings, loaded: LoadedModel, rows: int, work: Path) -> Any:
