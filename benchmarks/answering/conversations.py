@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.answering.figures import Report, read_lines, share
 from benchmarks.answering.sample import SETS
+from toolkit.scoring import holds_facts
 
 if TYPE_CHECKING:
-    from toolkit import Answer, Chatbot
+    from toolkit import Answer, Chatbot, Passage
 
 AS_OFTEN, CONTENT_WORDS = 0.85, 0.70
 _LAST = "Last question: "
@@ -20,20 +21,34 @@ def conversation(bot: Chatbot, row: Mapping[str, Any]) -> dict[str, Any]:
     """Ask a follow-up after its first question, spelled out, and bare, and return what each found."""
     followed = bot.ask(row["follow_up"], history=[(row["question"], row["reply"])])
     alone = bot.ask(row["alone"])
-    bare = [passage.source for passage in bot.search(row["follow_up"], k=5)]
+    bare = bot.search(row["follow_up"], k=5)
     return {
         "follow_up": row["follow_up"], "alone": row["alone"], "rewritten": followed.rewritten, "kind": row["kind"],
         "reply": followed.text, "abstained": followed.abstained, "sources": row["sources"],
-        "found": _sources(followed), "found_alone": _sources(alone), "found_bare": bare,
+        "found": _sources(followed.passages), "found_alone": _sources(alone.passages), "found_bare": _sources(bare),
+        "passage": _told(followed.passages, row), "passage_alone": _told(alone.passages, row),
+        "passage_bare": _told(bare, row), "right": _right(followed, row), "right_alone": _right(alone, row),
     }  # fmt: skip
 
 
-def _sources(answer: Answer) -> list[str]:
-    return [passage.source for passage in answer.passages[:5]]
+def _sources(passages: Sequence[Passage]) -> list[str]:
+    return [passage.source for passage in passages[:5]]
+
+
+def _told(passages: Sequence[Passage], row: Mapping[str, Any]) -> bool:
+    """Tell whether a passage of a right file that holds the fact is among the first five."""
+    return any(item.source in row["sources"] and holds_facts(item.text, row["facts"]) for item in passages[:5])
+
+
+def _right(answer: Answer, row: Mapping[str, Any]) -> bool:
+    return not answer.abstained and holds_facts(answer.text, row["facts"])
 
 
 def add_conversations(report: Report, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add how often the right source was among the first five, and how that compares with the spelled-out questions."""
+    """Add how often the right source was among the first five, and how that compares with the spelled-out questions.
+
+    A file is found easily, as the thing's name is often enough; the passage that holds the fact is not.
+    """
 
     def hits(key: str, among: Sequence[Mapping[str, Any]]) -> list[bool]:
         return [bool(set(row[key]) & set(row["sources"])) for row in among]
@@ -45,6 +60,16 @@ def add_conversations(report: Report, rows: Sequence[Mapping[str, Any]]) -> None
     report.add("right source found, spelled-out question", share(hits("found_alone", rows)), of=count)
     name = "follow-ups find it as often as spelled-out questions"
     report.add(name, ours / alone if alone else None, AS_OFTEN, peer=bare / alone if alone else None, of=count)
+    told, told_alone, told_bare = (
+        sum(row[key] for row in rows) for key in ("passage", "passage_alone", "passage_bare")
+    )
+    report.add("passage with the fact found, follow-up; peer: unrewritten", share(row["passage"] for row in rows),
+               peer=share(row["passage_bare"] for row in rows), of=count)  # fmt: skip
+    name = "follow-ups find that passage as often"
+    of_alone = [value / told_alone if told_alone else None for value in (told, told_bare)]
+    report.add(name, of_alone[0], AS_OFTEN, peer=of_alone[1], of=count)
+    report.add("fact in the reply, follow-up; peer: spelled out", share(row["right"] for row in rows),
+               peer=share(row["right_alone"] for row in rows), of=count)  # fmt: skip
     for kind in dict.fromkeys(row["kind"] for row in rows):
         these = [row for row in rows if row["kind"] == kind]
         ours_of, bare_of = share(hits("found", these)), share(hits("found_bare", these))

@@ -67,9 +67,12 @@ class StockRecipe:
         )
         self._store = Chroma.from_documents(splitter.split_documents(files), embeddings)
         loaded = load_base(base)
-        writer = TextGenerationPipeline(model=loaded.model, tokenizer=loaded.tokenizer)
-        settings = {"max_new_tokens": _MAX_NEW_TOKENS, "do_sample": False, "return_full_text": False}
-        llm = HuggingFacePipeline(pipeline=writer, pipeline_kwargs=settings)
+        # The settings go to the pipeline itself: the chat model passes none on, and would give the prompt back.
+        writer = TextGenerationPipeline(
+            model=loaded.model, tokenizer=loaded.tokenizer, task="text-generation", max_new_tokens=_MAX_NEW_TOKENS,
+            do_sample=False, return_full_text=False,
+        )  # fmt: skip
+        llm = HuggingFacePipeline(pipeline=writer)
         model = ChatHuggingFace(llm=llm, model_id=loaded.path)
         self._chain = ChatPromptTemplate.from_messages([("human", _PROMPT)]) | model
         self.description = (
@@ -84,5 +87,7 @@ class StockRecipe:
             found = self._store.similarity_search(item.question, k=_FOUND)
             context = "\n\n".join(document.page_content for document in found[:_K])
             text = str(self._chain.invoke({"question": item.question, "context": context}).content).strip()
+            if item.question in text and context in text:
+                raise RuntimeError("the stock recipe gave its prompt back: it would be measured on what it was told")
             made.append((text, declines(text), tuple(document.metadata["source"] for document in found)))
         return made

@@ -13,6 +13,7 @@ from benchmarks.answering.figures import Report, read_lines
 from benchmarks.answering.sample import SETS
 from pipelines.grounding.rows import GroundingRow
 from toolkit.prompts import Turn, rewrite_messages
+from toolkit.scoring import holds_facts
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 
@@ -24,19 +25,21 @@ class Bot:
         self._make, self._uses = make, uses_history
 
     def search(self, query: str, k: int) -> list[Any]:
-        return [SimpleNamespace(source="ember.md" if "Ember" in query else "gale.md", text="")]
+        if "Ember" in query:
+            return [SimpleNamespace(source="ember.md", text="23 centimetres" if "tall" in query else "It is not red.")]
+        return [SimpleNamespace(source="gale.md", text="It is 23 centimetres tall.")]
 
     def ask(self, question: str, history: Sequence[tuple[str, str]] = ()) -> Any:
         said = f"{question} {history[0][0]}" if history and self._uses else question
-        found = [(passage.source, "") for passage in self.search(said, 5)]
-        return self._make("Aye.", found, question=question, rewritten=said)
+        found = [(passage.source, passage.text) for passage in self.search(said, 5)]
+        return self._make(found[0][1], found, question=question, rewritten=said)
 
 
 ROWS = [
     {"question": "Is the Ember red?", "reply": "No.", "follow_up": "How tall is it?", "alone": "How tall is the Ember?",
-     "sources": ["ember.md"], "kind": "pronoun"},
+     "sources": ["ember.md"], "facts": [["23 centimetres"]], "kind": "pronoun"},
     {"question": "Is the Ember red?", "reply": "No.", "follow_up": "How tall is the Gale?",
-     "alone": "How tall is the Gale?", "sources": ["ember.md"], "kind": "other"},
+     "alone": "How tall is the Gale?", "sources": ["ember.md"], "facts": [["23 centimetres"]], "kind": "other"},
 ]  # fmt: skip
 
 
@@ -52,8 +55,24 @@ def test_a_bot_that_uses_the_history_is_told_from_one_that_does_not(make_answer:
     assert good[name] == (2.0, 0.0, True)
     assert bad[name] == (0.0, 0.0, False)
     assert good["right source found, spelled-out question"][0] == 0.5
+    assert good["follow-ups find that passage as often"] == (2.0, 0.0, True)
+    assert bad["follow-ups find that passage as often"] == (0.0, 0.0, False)
+    found, reply = (
+        "passage with the fact found, follow-up; peer: unrewritten",
+        "fact in the reply, follow-up; peer: spelled out",
+    )
+    assert (good[found][:2], bad[found][:2]) == ((1.0, 0.0), (0.0, 0.0))
+    # The Gale is as tall: a reply may be right from the wrong file, a passage may not.
+    assert (good[reply][:2], bad[reply][:2]) == ((1.0, 1.0), (1.0, 1.0))
     assert good["pronoun: found"][:2] == (1.0, 0.0)
     assert bad["pronoun: found"][0] == 0
+
+
+def test_the_right_file_is_not_yet_the_right_passage(make_answer: Callable[..., Any]) -> None:
+    row = ROWS[0] | {"follow_up": "Is the Ember heavy?"}
+    found = conversation(Bot(make_answer, False), row)  # type: ignore[arg-type]
+    assert found["found"] == ["ember.md"] and not found["passage"] and not found["right"]
+    assert found["passage_alone"] and found["right_alone"]
 
 
 def test_rewritten_questions_are_held_to_the_reference() -> None:
@@ -78,3 +97,10 @@ def test_the_conversations_are_new_and_name_files_that_are_there() -> None:
         known |= {message["content"].lower() for message in json.loads(line)["messages"]}
     said = {row[key].lower() for row in rows for key in ("question", "follow_up", "alone", "reply")}
     assert not said & known
+
+
+def test_the_facts_stand_in_the_files_that_are_named() -> None:
+    for row in read_lines(SETS / "follow_ups.jsonl"):
+        files = [DATA / "documents" / name for name in row["sources"]]
+        if not any(file.suffix in (".pdf", ".docx") for file in files):
+            assert holds_facts(" ".join(file.read_text(encoding="utf-8") for file in files), row["facts"]), row
