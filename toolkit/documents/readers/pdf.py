@@ -12,6 +12,7 @@ import pypdfium2.raw as pdfium
 from toolkit.documents.dates import first_day
 from toolkit.documents.model import Extract, Unreadable
 from toolkit.documents.outline import Outline, one_line
+from toolkit.documents.readers.pdf_forms import filled_fields
 from toolkit.documents.readers.pdf_glyphs import page_lines
 from toolkit.documents.readers.pdf_layout import Line, blocks, body_size, heading_sizes, join_rows, plain_type
 from toolkit.documents.readers.pdf_order import in_reading_order
@@ -34,6 +35,7 @@ def read_pdf(data: bytes, name: str) -> Extract:
     """
     try:
         document = pypdfium2.PdfDocument(data)
+        document.init_forms()  # before any page is opened
     except pypdfium2.PdfiumError as error:
         raise Unreadable(_REASONS.get(getattr(error, "err_code", None) or 0, "the PDF is damaged")) from error
     pages, empty, failed = _pages(document)
@@ -67,7 +69,7 @@ def _pages(document: Any) -> tuple[list[tuple[int, list[Line]]], list[int], list
         try:
             page = document[index]
             reader = page.get_textpage()
-            lines = in_reading_order(join_rows(page_lines(reader)))
+            lines = in_reading_order(join_rows(page_lines(reader, filled_fields(document, page))))
             reader.close()
             page.close()
         except pypdfium2.PdfiumError:

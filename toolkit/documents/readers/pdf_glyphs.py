@@ -6,7 +6,7 @@ import ctypes
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pypdfium2.raw as pdfium
 
 from toolkit.documents.outline import one_line
+from toolkit.documents.readers.pdf_forms import Box, Field, with_fields
 from toolkit.documents.readers.pdf_layout import Cell, Line
 
 _BROKEN = "\ufffe\x02\u00ad"  # how pdfium writes the hyphen of a word that the line's end cuts in two
@@ -25,8 +26,8 @@ _MONO = re.compile(rb"(?i)mono|courier|consol|typewriter|menlo|cmtt|sftt")
 _MARK = re.compile(r"(?:\d{1,2}(?:\.\d{1,2})+\.?|\d{1,3}[.)]|\([a-z0-9]{1,3}\)|[a-z][.)]|[-•▪◦·*–●○■□▶➢‣])$")
 
 
-def page_lines(reader: Any) -> list[Line]:
-    """Return a page's lines in the order in which the file draws them."""
+def page_lines(reader: Any, fields: Sequence[Field] = ()) -> list[Line]:
+    """Return a page's lines in the order in which the file draws them, with what was filled in beside them."""
     text = reader.get_text_range()
     if reader.count_chars() != len(text):  # it leaves out glyphs that stand for no known character
         text = _all_characters(reader)
@@ -45,6 +46,8 @@ def page_lines(reader: Any) -> list[Line]:
             own = own[1:]
         lines.extend(own)
         broken = match[0].rstrip()[-1:] in _BROKEN
+    if fields:
+        lines = with_fields(lines, [replace(field, box=page.turned(field.box)) for field in fields])
     if page.turn and lines:
         edge = min(line.left for line in lines)
         lines = [replace(line, left=line.left - edge, right=line.right - edge) for line in lines]
@@ -105,8 +108,11 @@ class _Page:
         text = " | ".join(cell.text for cell in cells)
         return Line(text, left, right, bottom, size, mono, first, tuple(cells))
 
-    def _box(self, index: int, *, loose: bool = False) -> tuple[float, float, float, float]:
-        box = self._reader.get_charbox(index, loose=loose)
+    def _box(self, index: int, *, loose: bool = False) -> Box:
+        return self.turned(self._reader.get_charbox(index, loose=loose))
+
+    def turned(self, box: Box) -> Box:
+        """Turn a place as the page's lines are turned."""
         left, bottom, right, top = box
         if self.turn == 1:
             return bottom, -right, top, -left
