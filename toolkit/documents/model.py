@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
 # Change this when the text that a reader gives for the same bytes changes: stored files are then read again.
-PARSER_VERSION = "2"
+PARSER_VERSION = "3"
 
 # More of it in one file is no document any more; the parent would have to hold it all.
 MOST_TEXT = 64 << 20

@@ -6,6 +6,7 @@ import io
 import re
 import zipfile
 
+from toolkit.documents.encodings import latin_encoding
 from toolkit.documents.model import Unreadable
 
 _BOMS = (
@@ -51,14 +52,18 @@ _BY_NAME = {
     "json": "json", "jsonl": "jsonl", "ndjson": "jsonl", "ipynb": "ipynb",
     "xml": "xml", "eml": "eml", "rtf": "rtf",
 }  # fmt: skip
+PDF_MARK = b"%PDF-"
+_PDF_OBJECT = re.compile(rb"(?<![^\s])\d+\s+\d+\s+obj\b")
 _MAIL = re.compile(
     rb"\A(?:From |(?:[A-Za-z][A-Za-z0-9-]{1,40}:[^\n]*\r?\n(?:[ \t][^\n]*\r?\n)*){2,})", re.ASCII
 )
 _MAIL_FIELDS = re.compile(rb"(?im)^(?:from|to|subject|date|message-id|mime-version|received|return-path):")
 _HTML = re.compile(r"(?is)\A\s*(?:<!--.*?-->\s*)*(?:<!doctype\s+html|<html|<head|<body)")
-_WESTERN = frozenset(
-    "äöüÄÖÜßéèêëÉÈÊËáàâãåæÁÀÂÃÅÆíìîïÍÌÎÏóòôõøœÓÒÔÕØŒúùûÚÙÛñÑçÇ¡¿«»„“”‘’‚–—…•°§£€©®™²³½\u00a0"
-)
+# Encodings that hardly anybody used, in which charset-normalizer finds short texts all the same.
+_NOT_IN_USE = (
+    "cp1006", "cp1125", "iso8859_3", "iso8859_4", "iso8859_10", "iso8859_14", "iso8859_16", "hp_roman8",
+    "utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le",  # told by their zero bytes before
+)  # fmt: skip
 _LIKELY_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -83,7 +88,7 @@ def sniff(data: bytes, name: str) -> str:
     """
     if not data.strip(b"\x00 \t\r\n\x0b\x0c"):
         raise Unreadable("the file is empty")
-    if b"%PDF-" in data[:1024]:
+    if PDF_MARK in data[:1024] or _is_headless_pdf(data, name):
         return "pdf"
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _sniff_zip(data)
@@ -92,6 +97,16 @@ def sniff(data: bytes, name: str) -> str:
     if data.lstrip().startswith(b"{\\rtf"):
         return "rtf"
     return _sniff_text(data, name)
+
+
+def _is_headless_pdf(data: bytes, name: str) -> bool:
+    """Tell a PDF that lacks its first bytes: by its objects, and by its end or its name."""
+    ending = extension(name)
+    if ending in _BY_NAME or ending == "txt" or b"endobj" not in data:
+        return False  # a text about PDFs has objects as well
+    if not _PDF_OBJECT.search(data if ending == "pdf" else data[:4096]):
+        return False
+    return ending == "pdf" or (b"startxref" in data[-2048:] and b"%%EOF" in data[-2048:])
 
 
 def _sniff_zip(data: bytes) -> str:
@@ -225,13 +240,6 @@ def decode(data: bytes) -> tuple[str, str]:
         return _decode_odd(data)
 
 
-def _looks_western(text: str) -> bool:
-    """Tell whether a text read as cp1252 is one: in short texts a guess by letter frequencies goes astray."""
-    foreign = [character for character in text if ord(character) > 127]
-    letters = sum(map(str.isalpha, text))
-    return all(character in _WESTERN for character in foreign) and len(foreign) < 0.25 * max(letters, 8)
-
-
 def meant_encoding(name: str) -> str:
     """Return the encoding that a declared name stands for.
 
@@ -253,12 +261,11 @@ def _decode_odd(data: bytes) -> tuple[str, str]:
     # Few replacements in a long text: UTF-8 with some damage, where a guess would spoil all the rest.
     if damaged.count("\ufffd") * 200 < sum(byte > 127 for byte in data[:1_000_000]) or len(data) > 50_000_000:
         return damaged, "utf-8 (damaged)"
-    western = data.decode("cp1252", "replace")
-    if _looks_western(western[:200_000]):
-        return western, "cp1252"
+    if latin := latin_encoding(data[:200_000]):
+        return data.decode(latin, "replace"), latin
     from charset_normalizer import from_bytes
 
-    best = from_bytes(data[:200_000]).best()
+    best = from_bytes(data[:200_000], cp_exclusion=list(_NOT_IN_USE)).best()
     if best is None:
         return damaged, "utf-8 (damaged)"
     return data.decode(best.encoding, "replace"), best.encoding

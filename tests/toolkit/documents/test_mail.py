@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from email.message import EmailMessage
 
-from toolkit.documents.model import Extract
+import pytest
+
+from toolkit.documents.model import Extract, Unreadable
 from toolkit.documents.readers import read_bytes
 
 
@@ -80,3 +82,20 @@ def test_signatures_are_no_text_and_what_is_too_deep_is_named() -> None:
     extract = read_bytes(deep.as_bytes(), "a.eml")
     assert [heading for heading, _ in parts(extract)] == ["4", "4 > 3", "4 > 3 > 2"]
     assert extract.warnings == ["attachment message/rfc822: not opened"]
+
+
+def without_end(kind: str) -> bytes:
+    """Make a message whose parts lie within parts."""
+    raw = "From: ann@example.org\nTo: bob@example.org\nSubject: Deep\n"
+    return (raw + "".join(f"Content-Type: {kind.format(number)}\n" for number in range(3000))).encode()
+
+
+@pytest.mark.parametrize("kind", ["multipart/mixed; boundary=b{0}\n\n--b{0}", "message/rfc822\n\nSubject: x"])
+def test_parts_within_parts_without_an_end_are_named(kind: str) -> None:
+    with pytest.raises(Unreadable, match="nesting is too deep"):
+        read_bytes(without_end(kind), "a.eml")
+    outer = message("Fwd", "Look at this, please.")
+    outer.add_attachment(without_end(kind), maintype="application", subtype="octet-stream", filename="old.eml")
+    extract = read_bytes(outer.as_bytes(), "a.eml")
+    assert "Look at this" in parts(extract)[0][1]
+    assert extract.warnings == ["attachment old.eml: its nesting is too deep"]

@@ -233,3 +233,19 @@ def test_glyphs_without_a_character_cost_no_structure_and_no_sign() -> None:
     )
     (part,) = parts(read_bytes(data, "a.pdf"))
     assert part[1] == "Item | Energy\nA | -0.93"
+
+
+@pytest.mark.parametrize("cut", [4, 9, 30])
+@pytest.mark.parametrize("name", ["a.pdf", "scan", "a.dat"])
+def test_a_pdf_without_its_first_bytes_is_a_pdf_all_the_same(cut: int, name: str) -> None:
+    whole = b"%PDF-1.7\n% made by hand, for a test\n" + make_pdf([(10, 50, 700, "The lamp burns for 38 hours.")])[9:]
+    extract = read_bytes(whole[cut:], name)
+    assert extract.type == "pdf"
+    assert list(parts(extract)) == [("", "The lamp burns for 38 hours.")]
+
+
+def test_a_text_about_pdfs_is_a_text() -> None:
+    text = "How a PDF is built\n\n1 0 obj\n<< /Type /Catalog >>\nendobj\n\nstartxref\n9\n%%EOF\n"
+    for name in ("a.md", "a.txt", "notes.rst"):
+        assert read_bytes(text.encode(), name).type != "pdf"
+    assert read_bytes(b"No page, by mistake: an HTML <b>error</b> saved as a PDF.", "a.pdf").type == "txt"

@@ -22,13 +22,20 @@ _LEAST_PLAIN = 20  # a shorter plain text beside a page is "see the HTML version
 
 
 def read_mail(data: bytes, name: str, depth: int = 0) -> Extract:
-    """Read a message: its subject as heading, sender and date as a block, then text and attachments."""
+    """Read a message: its subject as heading, sender and date as a block, then text and attachments.
+
+    Raises:
+        Unreadable: If its parts lie within parts without an end.
+    """
     if encoding_by_bom(data):
         data = decode(data)[0].encode("utf-8")
-    message = message_from_bytes(data.lstrip(), policy=policy.default)
-    outline = Outline("eml", _field(message, "Subject"))
-    outline.date = _day(message)
-    _write_message(message, outline, 1, depth)
+    try:
+        message = message_from_bytes(data.lstrip(), policy=policy.default)
+        outline = Outline("eml", _field(message, "Subject"))
+        outline.date = _day(message)
+        _write_message(message, outline, 1, depth)
+    except RecursionError as error:
+        raise Unreadable("its nesting is too deep") from error
     return outline.finish()
 
 

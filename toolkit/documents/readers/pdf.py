@@ -17,6 +17,7 @@ from toolkit.documents.readers.pdf_glyphs import page_lines
 from toolkit.documents.readers.pdf_layout import Line, blocks, body_size, heading_sizes, join_rows, plain_type
 from toolkit.documents.readers.pdf_order import in_reading_order
 from toolkit.documents.readers.pdf_tables import name_columns
+from toolkit.documents.sniff import PDF_MARK
 
 _REASONS = {
     pdfium.FPDF_ERR_PASSWORD: "the PDF is encrypted with a password; save it without one",
@@ -33,6 +34,8 @@ def read_pdf(data: bytes, name: str) -> Extract:
     Raises:
         Unreadable: If it is encrypted, damaged, or holds pictures of pages without text.
     """
+    if PDF_MARK not in data[:1024]:
+        data = PDF_MARK + b"1.7\n" + data  # pdfium finds the objects, but insists on a header
     try:
         document = pypdfium2.PdfDocument(data)
         document.init_forms()  # before any page is opened
