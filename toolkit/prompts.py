@@ -23,6 +23,13 @@ PLAIN_TEMPLATE = (
 )
 
 
+DEFAULT_SYSTEM = "You answer customers in the voice of the house. Use only the notes."
+
+# The short answer where the notes do not tell. Its first token begins hardly any answer, so that the score of that one
+# token tells how likely the model holds a refusal, and forbidding it forces an answer.
+UNTOLD = "unanswerable"
+
+
 @dataclass(frozen=True)
 class Turn:
     """One exchange of a conversation: what was asked and what was replied."""
@@ -31,49 +38,88 @@ class Turn:
     reply: str
 
 
-def answer_messages(
-    system: str, question: str, evidence: Sequence[str] = (), history: Sequence[Turn] = ()
-) -> list[Message]:
+# What the bundled base was grounded on: see pipelines/grounding. Another base understands them as they stand.
+SHORT_TASK = f"Answer from the notes in as few words as possible. If they do not tell, write: {UNTOLD}"
+REWRITE_TASK = "Rewrite the last question so that it can be understood alone. Write only it."
+
+
+def answer_messages(system: str, question: str, notes: Sequence[str] = ()) -> list[Message]:
     """Lay out the messages that the final answer is written from.
 
     Args:
         system: The system message of ``bot.yaml``.
         question: The question, able to stand alone.
-        evidence: The picked sentences, best first, each with its heading; empty for a reply without passages.
-        history: Earlier exchanges; only given where there is no evidence, because with evidence the question has
-            been rewritten to stand alone and the model sees what it was trained on.
+        notes: Sentences or passages, best first, each with its heading.
     """
-    messages = [{"role": "system", "content": system}]
+    return [{"role": "system", "content": system}, {"role": "user", "content": _with_notes(question, notes)}]
+
+
+def short_messages(question: str, notes: Sequence[str]) -> list[Message]:
+    """Lay out the messages for the answer in a few words, or the word that says that the notes do not tell."""
+    return [{"role": "system", "content": SHORT_TASK}, {"role": "user", "content": _with_notes(question, notes)}]
+
+
+def talk_messages(
+    system: str, name: str, subjects: Sequence[str], said: str, history: Sequence[Turn] = ()
+) -> list[Message]:
+    """Lay out the messages for what wants no facts: greetings, thanks, who the bot is and what it can do.
+
+    Args:
+        system: The system message of ``bot.yaml``.
+        name: What the bot is called.
+        subjects: What its documents are about, a few words each; empty without documents.
+        said: What the person says.
+        history: Earlier exchanges.
+    """
+    known = f" You can tell about: {', '.join(subjects)}." if subjects else ""
+    messages = [{"role": "system", "content": f"{system}\nYour name is {name}.{known}"}]
     for turn in history:
         messages.append({"role": "user", "content": turn.question})
         messages.append({"role": "assistant", "content": turn.reply})
-    if evidence:
-        notes = "\n".join(f"- {' '.join(sentence.split())}" for sentence in evidence)
-        question = f"Notes:\n{notes}\n\nQuestion: {question}"
-    messages.append({"role": "user", "content": question})
+    messages.append({"role": "user", "content": said})
     return messages
 
 
-def rewrite_messages(question: str, history: Sequence[Turn]) -> list[Message]:
-    """Lay out the messages that turn a follow-up into a question of its own."""
-    examples = (
-        ("How heavy is the Oslo bike?", "It weighs 14 kg.", "And the price?", "What is the price of the Oslo bike?"),
-        ("When is the library open?", "From 9 to 5.", "Is it closed on Sunday?", "Is the library closed on Sunday?"),
-    )
-    messages = [
-        {"role": "system", "content": "Rewrite the last question so that it can be understood alone. Write only it."}
-    ]
-    for asked, replied, follow_up, alone in examples:
+def rewrite_messages(question: str, history: Sequence[Turn], *, examples: bool = False) -> list[Message]:
+    """Lay out the messages that turn a follow-up into a question of its own.
+
+    Args:
+        question: The follow-up.
+        history: Earlier exchanges, oldest first; a reply may be empty.
+        examples: Whether to show two examples first: for a base that was not trained on the task.
+    """
+    messages = [{"role": "system", "content": REWRITE_TASK}]
+    for asked, replied, follow_up, alone in _REWRITTEN if examples else ():
         messages.append({"role": "user", "content": _rewrite_task([Turn(asked, replied)], follow_up)})
         messages.append({"role": "assistant", "content": alone})
-    messages.append({"role": "user", "content": _rewrite_task(history[-1:], question)})
+    messages.append({"role": "user", "content": _rewrite_task(history, question)})
     return messages
+
+
+_REWRITTEN = (
+    ("How heavy is the Oslo bike?", "It weighs 14 kg.", "And the price?", "What is the price of the Oslo bike?"),
+    ("When is the library open?", "From 9 to 5.", "Is it closed on Sunday?", "Is the library closed on Sunday?"),
+)
+# Of an earlier reply, what it is about stands in its first words; the rest only takes time to read.
+_REPLY_LETTERS = 200
 
 
 def _rewrite_task(history: Sequence[Turn], question: str) -> str:
-    """Lay out one rewriting task: the exchange before, then the follow-up."""
-    said = "\n".join(f"Asked: {turn.question}\nReplied: {' '.join(turn.reply.split())[:300]}" for turn in history)
-    return f"{said}\nLast question: {question}"
+    """Lay out one rewriting task: the exchanges before, then the follow-up."""
+    lines = []
+    for turn in history:
+        lines.append(f"Asked: {turn.question}")
+        if turn.reply:
+            lines.append(f"Replied: {' '.join(turn.reply.split())[:_REPLY_LETTERS]}")
+    return "\n".join([*lines, f"Last question: {question}"])
+
+
+def _with_notes(question: str, notes: Sequence[str]) -> str:
+    """Put numbered notes before a question; the number is what a reply cites them by."""
+    if not notes:
+        return question
+    listed = "\n".join(f"[{number}] {' '.join(note.split())}" for number, note in enumerate(notes, start=1))
+    return f"Notes:\n{listed}\n\nQuestion: {question}"
 
 
 def template_of(tokenizer: PreTrainedTokenizerBase) -> str:

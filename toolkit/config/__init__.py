@@ -2,14 +2,13 @@
 
 from toolkit.config.base_settings import BaseSettings
 from toolkit.config.bot_config import BotConfig
-from toolkit.config.chain_settings import DECLINE, ChainSettings
+from toolkit.config.chain_settings import ChainSettings
 from toolkit.config.evaluation_settings import EvaluationSettings
 from toolkit.config.knowledge_settings import KnowledgeSettings
 from toolkit.config.reading import dump_config, load_config, parse_config
 from toolkit.config.voice_settings import VoiceSettings
 
 __all__ = [
-    "DECLINE",
     "BaseSettings",
     "BotConfig",
     "ChainSettings",

@@ -19,6 +19,8 @@ class BotConfig(Section):
     """The whole of ``bot.yaml``."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = Field(description="name of the bot")
+    title: str | None = Field(None, description="what the bot calls itself; default: its name")
+    language: str = Field("auto", description="'en', 'de', another code for none of the two, or 'auto' to find it out")
     output: Path | None = Field(None, description="the bot folder, relative to bot.yaml; default ../bots/<name>")
     base: BaseSettings = BaseSettings()
     knowledge: KnowledgeSettings | None = None

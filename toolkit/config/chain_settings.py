@@ -7,22 +7,31 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from toolkit.config.section import Section
-
-DECLINE = "I am sorry, the documents I have do not say anything about that."
+from toolkit.prompts import DEFAULT_SYSTEM
 
 
 class ChainSettings(Section):
     """How a question becomes an answer."""
 
     system: str = Field(
-        "You answer customers in the voice of the house. Use only the notes.",
-        description="system message of every prompt, in training and in serving alike",
+        DEFAULT_SYSTEM, description="system message of every prompt, in training and in serving alike"
     )
     decline: str | None = Field(
         None, description="the reply where the documents do not tell; default: the most typical declining example reply"
     )
+    reader: str = Field(
+        "bundled",
+        description="what judges whether passages answer and sentences hold: 'bundled', a cross-encoder's id or folder, "
+        "or 'none'",
+    )
+    evidence: Literal["auto", "sentences", "passages"] = Field(
+        "auto", description="what the model is shown; 'auto' is sentences for the bundled base and passages for others"
+    )
     evidence_sentences: Annotated[int, Field(ge=1, le=20)] = Field(
-        2, description="sentences picked from the passages and shown to the model"
+        3, description="sentences picked from the passages and shown to the model"
+    )
+    evidence_tokens: Annotated[int, Field(ge=64)] = Field(
+        1200, description="room for whole passages, in tokens of about four letters"
     )
     rewrite: Literal["auto", "never"] = Field("auto", description="turn a follow-up into a question of its own")
     max_false_refusals: Annotated[float, Field(gt=0, lt=0.5)] = Field(

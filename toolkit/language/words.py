@@ -9,65 +9,58 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from toolkit.language.languages import ENGLISH, Language
+
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _WORD_OR_MARK = re.compile(rf"{_WORD.pattern}|[^\w\s]")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _NAME = re.compile(r"(?<![.!?:;\n-] )(?<!^)(?<![\w\"'(“])[A-Z][\w-]*[\w]")
-# Words of a question that ask and do not name what is asked about.
-_ASKING = frozenset(
-    "how what when where which who whom whose why can could do does did is are was were will would should may might "
-    "much many long often far big tell know need want get find please explain describe happen mean use thing".split()
-)
-_UNITS = {
-    word: str(number)
-    for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
-    )
-} | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90"}
-
-
-@functools.cache
-def _stop_words() -> frozenset[str]:
-    from bm25s.stopwords import STOPWORDS_EN_PLUS
-
-    return frozenset(STOPWORDS_EN_PLUS) | _ASKING
 
 
 @functools.lru_cache(maxsize=65536)
-def _stem(word: str) -> str:
+def _stem(word: str, stemmer: str) -> str:
     # A Stemmer is not safe to share between threads, and the cache makes it rarely needed.
     import Stemmer
 
-    return str(Stemmer.Stemmer("english").stemWord(word))
+    return str(Stemmer.Stemmer(stemmer).stemWord(word)) if stemmer else word
 
 
-def stems(text: str) -> list[str]:
+def stems(text: str, language: Language = ENGLISH) -> list[str]:
     """Return the stems of the content words of a text, in order; number words become digits."""
     found = []
     for match in _WORD.finditer(text.lower()):
         word = match.group().replace("’", "'").removesuffix("'s")
-        word = _UNITS.get(word, word)
-        if word not in _stop_words() and (len(word) > 1 or word.isdigit()):
-            found.append(_stem(word))
+        word = language.number_words.get(word, word)
+        if word not in language.stop_words and (len(word) > 1 or word.isdigit()):
+            found.append(_stem(word, language.stemmer))
     return found
 
 
-def without_stems(text: str, unwanted: Collection[str]) -> str:
+def without_stems(text: str, unwanted: Collection[str], language: Language = ENGLISH) -> str:
     """Return a text without the words of the given stems."""
     words = (match.group() for match in _WORD_OR_MARK.finditer(text))
-    return " ".join(word for word in words if not any(stem in unwanted for stem in stems(word)))
+    return " ".join(word for word in words if not any(stem in unwanted for stem in stems(word, language)))
 
 
-def numbers(text: str) -> set[str]:
-    """Return the numbers that a text states, in digits or as words up to ninety, without thousands marks."""
+def numbers(text: str, language: Language = ENGLISH) -> set[str]:
+    """Return the numbers that a text states, in digits or as words, without thousands marks.
+
+    The word for one is left out: it is an article as often as a number.
+    """
     found = {re.sub(r"(?<=\d),(?=\d{3}\b)", "", match.group()).rstrip(".,:") for match in _NUMBER.finditer(text)}
-    return found | {_UNITS[word] for word in re.findall(r"[a-z]+", text.lower()) if word in _UNITS and word != "one"}
+    spelt = {language.number_words.get(word) for word in re.findall(r"[^\W\d_]+", text.lower())}
+    return found | {number for number in spelt if number and number != "1"}
 
 
-def names(text: str) -> set[str]:
-    """Return the stems of capitalised words that do not start a sentence: what a reply must not make up."""
-    return {stem for match in _NAME.finditer(text) for stem in stems(match.group()) if match.group() != "I"}
+def names(text: str, language: Language = ENGLISH) -> set[str]:
+    """Return the stems of capitalised words that do not start a sentence: what a reply must not make up.
+
+    Nothing in a language that writes its common nouns with a capital.
+    """
+    if language.nouns_in_capitals:
+        return set()
+    found = (match.group() for match in _NAME.finditer(text))
+    return {stem for name in found if name != "I" for stem in stems(name, language)}
 
 
 @dataclass
@@ -77,19 +70,25 @@ class Lexicon:
     Attributes:
         passages: Number of passages counted.
         holding: For each stem, the number of passages that hold it.
+        language: The language of the passages.
     """
 
     passages: int = 0
     holding: Counter[str] = field(default_factory=Counter)
+    language: Language = ENGLISH
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Lexicon:
+    def of(cls, texts: Iterable[str], language: Language = ENGLISH) -> Lexicon:
         """Count the stems of passages."""
-        lexicon = cls()
+        lexicon = cls(language=language)
         for text in texts:
             lexicon.passages += 1
-            lexicon.holding.update(set(stems(text)))
+            lexicon.holding.update(set(stems(text, language)))
         return lexicon
+
+    def stems(self, text: str) -> list[str]:
+        """Return the stems of a text in the language of the passages."""
+        return stems(text, self.language)
 
     def weight(self, stem: str) -> float:
         """Return the inverse document frequency of a stem, log((N + 1) / (n + 0.5)) as in Sparck Jones (1972)."""

@@ -1,0 +1,1 @@
+"""Training of the weights that ship: the bundled base's grounding and the reader, from public data."""
