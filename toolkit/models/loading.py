@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import MissingExtra, ModelError
-from toolkit.models.bundled import bundled_folder, no_bars
+from toolkit.models.bundled import BUNDLED, PLAIN, bundled_folder, no_bars
 from toolkit.models.choices import Choice, choose_device, choose_dtype, choose_quantization
 from toolkit.models.fingerprints import fingerprint
 from toolkit.offline import call_nobody, load_bitsandbytes
@@ -54,8 +54,8 @@ def locate_base(name: str, *, on_progress: Progress | None = None) -> str:
         ModelError: A folder without a model in it.
         MissingExtra: ``bundled`` without the package that carries it.
     """
-    if name == "bundled":
-        return str(bundled_folder(on_progress))
+    if name in (BUNDLED, PLAIN):
+        return str(bundled_folder(on_progress, grounded=name == BUNDLED))
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
@@ -93,7 +93,7 @@ def load_base(
     """Load a base model and its tokenizer. One code path for bundled, hub id and folder; safetensors only.
 
     Args:
-        name: ``bundled``, a hub id, or a folder.
+        name: ``bundled``, ``bundled-plain``, a hub id, or a folder.
         revision: Branch, tag or commit of a hub id.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.

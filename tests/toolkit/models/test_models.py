@@ -135,12 +135,16 @@ def test_unit_tests_reach_neither_the_bundled_models_nor_another_machine() -> No
 
     from tests.conftest import NetworkBlocked
     from toolkit.embedding import BUNDLED_NAME, load_embedder
+    from toolkit.reader import load_reader
 
-    with pytest.raises(AssertionError, match="bundled base"):
-        load_base("bundled")
+    for name in ("bundled", "bundled-plain"):
+        with pytest.raises(AssertionError, match="bundled base"):
+            load_base(name)
     for name in ("bundled", BUNDLED_NAME):
         with pytest.raises(AssertionError, match="bundled embedder"):
             load_embedder(name)
+    with pytest.raises(AssertionError, match="bundled reader"):
+        load_reader("bundled")
     with socket.socket() as outward, pytest.raises(OSError, match="tried to reach") as blocked:
         outward.connect(("192.0.2.1", 80))
     assert type(blocked.value).__name__ == NetworkBlocked.__name__
