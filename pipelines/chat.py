@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.bot import BotFolder, Chatbot, open_knowledge, read_config
+from toolkit.bot import BotFolder, Chatbot, open_knowledge, open_reader, read_config
 from toolkit.errors import DataError
 from toolkit.progress import Progress
 from toolkit.prompts import Turn
@@ -103,7 +103,7 @@ def open_for_search(folder: Path) -> Iterator[Chatbot]:
     if knowledge is None:
         raise DataError(f"The bot in {folder} has no documents.", "Add a 'knowledge' section and build it.")
     try:
-        yield Chatbot.assemble(place, config, None, knowledge)
+        yield Chatbot.assemble(place, config, None, knowledge, open_reader(config))
     finally:
         knowledge.close()
 
@@ -116,22 +116,18 @@ def nothing_found(bot: Chatbot, query: str, passages: Sequence[Passage]) -> str 
         query: What was looked for.
         passages: What was found for it, best first; as many as an answer is written from are judged.
     """
-    from toolkit.answering.gate import GATE_UNITS, gate_features
-
-    chain = bot.chain
-    if chain.picker is None or chain.is_small_talk(query):
+    planner = bot.chain.planner
+    if planner.kind_of(query) == "talk":
         return None
-    evidence = chain.evidence_for(query, passages[: chain.k], count=GATE_UNITS)[1]
-    if not evidence:
+    if not passages:
         return "Nothing was found."
-    if chain.gate is None:
-        return None
-    score = chain.gate.probability(gate_features(query, evidence, chain.picker))
-    if score >= chain.gate.threshold:
+    score, declines = planner.judge(query, passages[: planner.k])
+    if planner.gate is None or score is None or not declines:
         return None
     return (
         f"The documents probably do not tell: score {score:.2f}; the bot answers from "
-        f"{chain.gate.threshold:.2f} on, which declines {chain.gate.report['false_refusals']:.0%} of what they do tell."
+        f"{planner.gate.threshold:.2f} on, which declines {planner.gate.report['false_refusals']:.0%} of what they do "
+        "tell."
     )
 
 

@@ -63,7 +63,7 @@ class EvaluateStep(Step[Evaluation | None]):
         """
         made_from, base = self.made_from(parts), parts.base()
         check_lock(parts.lock, fingerprint=base.fingerprint, template=template_hash(base.tokenizer))
-        bot = Chatbot.assemble(parts.folder, parts.config, parts.speaking_model(), parts.knowledge())
+        bot = Chatbot.assemble(parts.folder, parts.config, parts.speaking_model(), parts.knowledge(), parts.reader())
         asked = parts.questions(parts.config.evaluation.split)
         result = measure(bot, asked, *parts.examples(), on_progress=parts.on_progress)
         parts.lock.inputs.evaluate = made_from
@@ -174,7 +174,7 @@ def _sentences(bot: Chatbot, count: int) -> list[str]:
     """Return sentences of the documents: they stand in replies of either voice and must not tell them apart."""
     if bot.knowledge is None:
         return []
-    units = [unit for _, _, text in bot.knowledge.texts() for unit in units_of(text)]
+    units = [unit.text for _, _, text in bot.knowledge.texts() for unit in units_of(text)]
     return units[:: max(1, len(units) // count)][:count]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.inputs import find_documents, read_voice
 from toolkit.bot import BotFolder, Lock, read_lock
-from toolkit.config import BaseSettings, BotConfig, KnowledgeSettings, VoiceSettings
+from toolkit.config import BaseSettings, BotConfig, ChainSettings, KnowledgeSettings, VoiceSettings
 from toolkit.examples import Example
 from toolkit.progress import Note, Progress
 from toolkit.scoring import Question, of_split, read_questions
@@ -52,11 +52,11 @@ def open_embedder(settings: KnowledgeSettings) -> Embeddings:
     return load_embedder(settings.embedder)
 
 
-def open_reader() -> Reader | None:
-    """Load the reader."""
+def open_reader(settings: ChainSettings) -> Reader | None:
+    """Load the reader that the settings name."""
     from toolkit.reader import load_reader
 
-    return load_reader()
+    return load_reader(settings.reader)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,14 +66,14 @@ class Openers:
     Attributes:
         base: Takes the ``base`` section, ``nf4``, ``none`` or ``auto``, and who is told of the progress.
         embedder: Takes the ``knowledge`` section.
-        reader: Takes nothing.
+        reader: Takes the ``chain`` section.
         examples: Takes the ``voice`` section; gives examples to train on and to measure on.
         questions: Takes the file; gives the questions of every split.
     """
 
     base: Callable[[BaseSettings, str, Progress | None], LoadedModel] = open_base
     embedder: Callable[[KnowledgeSettings], Embeddings] = open_embedder
-    reader: Callable[[], Reader | None] = open_reader
+    reader: Callable[[ChainSettings], Reader | None] = open_reader
     examples: Callable[[VoiceSettings], tuple[list[Example], list[Example]]] = read_voice
     questions: Callable[[Path], list[Question]] = read_questions
 
@@ -207,15 +207,15 @@ class Parts:
     @cached_property
     def _reader(self) -> Reader | None:
         self.opened["reader"] += 1
-        return self._openers.reader()
+        return self._openers.reader(self.config.chain)
 
     def reader(self) -> Reader | None:
-        """Return what reads passages with a question in mind.
+        """Return what reads passages with a question in mind; None without documents or where it is switched off.
 
         Raises:
             ModelError: It cannot be loaded.
         """
-        return self._reader
+        return self._reader if self.config.knowledge else None
 
     def knowledge(self) -> Knowledge | None:
         """Return what was ingested, searched as the settings say; None where the bot is to have no documents.

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from pipelines.parts import Parts
 from pipelines.steps import Step, digest
-from toolkit.bot import ChainParts, default_decline
+from toolkit.answering import fit_router
+from toolkit.bot import ChainParts
 from toolkit.errors import DataError
+from toolkit.language import Lexicon
+from toolkit.seam import fit_checking, fit_on_bot, subjects_of, typical_declines, voice_words, weave
 
 if TYPE_CHECKING:
-    from toolkit.answering import Chain
+    from toolkit.answering import RoutePlanner
     from toolkit.seam import SeamRow
 
 
@@ -70,9 +73,9 @@ class PrepareStep(Step["Prepared | None"]):
         """
         # Named before the work: what changes meanwhile counts as changed in the next build.
         made_from = self.made_from(parts)
-        chain = unfitted_chain(parts)
-        rows = weave_rows(chain, parts)
-        fitted = fit_chain(chain, rows, parts)
+        planner = unfitted_planner(parts)
+        rows = weave_rows(planner, parts)
+        fitted = fit_chain(planner, rows, parts)
         inputs, knowledge = parts.lock.inputs, parts.knowledge()
         # A voice that was not tuned on these rows must not pass for one that was.
         inputs.prepare = made_from if self._tuning or not parts.config.voice else ""
@@ -82,24 +85,30 @@ class PrepareStep(Step["Prepared | None"]):
         return Prepared(rows, fitted)
 
 
-def unfitted_chain(parts: Parts) -> Chain:
-    """Return the chain as it will serve, but for what is fitted with it."""
-    from toolkit.answering import Chain, EvidencePicker
-    from toolkit.language import Lexicon
+def unfitted_planner(parts: Parts) -> RoutePlanner:
+    """Return the route as it will serve, but for what is fitted with it."""
+    from toolkit.bot.assembly import make_planner
+    from toolkit.language import Lexicon, language_of
 
     config, knowledge = parts.config, parts.knowledge()
-    picker = None
-    if knowledge:
-        lexicon = Lexicon.of(f"{heading} {text}" for _, heading, text in knowledge.texts())
-        picker = EvidencePicker(knowledge.embedder, lexicon)
-    return Chain(
-        parts.model() if _needs_model(parts) else None,
-        config.chain,
-        decline=default_decline(config),
-        knowledge=knowledge,
-        k=config.knowledge.k if config.knowledge else 0,
-        picker=picker,
-    )
+    texts = [f"{heading} {text}" for _, heading, text in knowledge.texts()] if knowledge else []
+    said = texts or [example.reply for example in parts.examples()[0]]
+    lexicon = Lexicon.of(texts, language_of(said, config.language))
+    reader = parts.reader() if knowledge else None
+    planner = make_planner(config, parts.model() if _needs_model(parts) else None, knowledge, reader, lexicon)
+    if planner.picker:
+        planner.router = fit_router(planner.picker.encoder, planner.language)
+        planner.subjects = subjects_of(_titles(parts), planner)
+    return planner
+
+
+def _titles(parts: Parts) -> list[str]:
+    """Return the title of each document: what the first of its passages stands under."""
+    knowledge = parts.knowledge()
+    first: dict[str, str] = {}
+    for source, heading, _ in knowledge.texts() if knowledge else []:
+        first.setdefault(source, heading.split(" > ")[0])
+    return list(first.values())
 
 
 def _needs_model(parts: Parts) -> bool:
@@ -112,26 +121,22 @@ def _needs_model(parts: Parts) -> bool:
     )
 
 
-def weave_rows(chain: Chain, parts: Parts) -> list[SeamRow]:
-    """Weave the examples with the passages that the chain finds; no rows where there is to be no voice."""
-    from toolkit.seam import weave
-
+def weave_rows(planner: RoutePlanner, parts: Parts) -> list[SeamRow]:
+    """Weave the examples with the passages that the route finds; no rows where there is to be no voice."""
     voice = parts.config.voice
-    return weave(parts.examples()[0], chain, voice, on_progress=parts.on_progress) if voice else []
+    return weave(parts.examples()[0], planner, voice, on_progress=parts.on_progress) if voice else []
 
 
-def fit_chain(chain: Chain, rows: list[SeamRow], parts: Parts) -> ChainParts:
-    """Fit what the chain needs to serve: the gate, the words of the voice, the decline."""
-    from toolkit.language import Lexicon
-    from toolkit.seam import fit_on_bot, typical_declines, voice_words
-
+def fit_chain(planner: RoutePlanner, rows: list[SeamRow], parts: Parts) -> ChainParts:
+    """Fit what the chain needs to serve: the gate, the weighing of sentences, the words of the voice, the decline."""
     config, knowledge = parts.config, parts.knowledge()
-    decline = config.chain.decline or next(iter(typical_declines(rows, chain)), default_decline(config))
+    plain = config.chain.decline or planner.language.decline
+    decline = config.chain.decline or next(iter(typical_declines(rows, planner)), plain)
     gate = None
     if knowledge:
         try:
             texts = [(source, text) for source, _, text in knowledge.texts()]
-            gate = fit_on_bot(rows, chain, texts, parts.calibration(), on_progress=parts.on_progress)
+            gate = fit_on_bot(rows, planner, texts, parts.calibration(), on_progress=parts.on_progress)
             parts.note(
                 f"Gate judged on {gate.report['answerable']:.0f} answerable and {gate.report['unanswerable']:.0f} "
                 f"other questions: refuses {gate.report['false_refusals']:.0%} and "
@@ -139,15 +144,27 @@ def fit_chain(chain: Chain, rows: list[SeamRow], parts: Parts) -> ChainParts:
             )
         except DataError as error:
             parts.note(f"No gate was fitted, so that every question is answered: {error.message}")
-    lexicon = chain.picker.lexicon if chain.picker else Lexicon()
-    return ChainParts(gate, lexicon, voice_words(rows), decline)
+    if planner.router:
+        parts.note(f"Talk is told from questions: {planner.router.report['mistaken']:.0%} mistaken, out of fold.")
+    words = voice_words(rows, planner)
+    lexicon = planner.picker.lexicon if planner.picker else Lexicon(language=planner.language)
+    return ChainParts(
+        gate=gate,
+        lexicon=lexicon,
+        voice=words,
+        decline=decline,
+        router=planner.router,
+        scales=fit_checking(rows, planner, words),
+        subjects=tuple(planner.subjects),
+    )
 
 
 def code_hash() -> str:
-    """Name the code that makes rows and gate: another version may make others."""
+    """Name the code and the bundled weights that make rows and gate: another version may make others."""
     import toolkit
 
-    files = sorted(Path(str(toolkit.__file__)).parent.rglob("*.py"))
+    room = Path(str(toolkit.__file__)).parent
+    files = sorted([*room.rglob("*.py"), *room.rglob("*.safetensors")])
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -45,7 +45,7 @@ class TuneStep(Step[TuneResult]):
         """Name the rows, the settings of the voice and the base."""
         if self._prepared is None:
             return parts.lock.inputs.tune
-        return tune_digest(self._prepared.rows, parts.config, parts.fingerprint())
+        return tune_digest([row for row in self._prepared.rows if row.trains], parts.config, parts.fingerprint())
 
     def is_fresh(self, parts: Parts) -> bool:
         """Tell whether the adapter that is there was trained on the very same."""
@@ -60,7 +60,7 @@ class TuneStep(Step[TuneResult]):
         from toolkit.models import release_memory
 
         assert self._prepared is not None, "an adapter that is not there is not fresh, and its rows are woven"
-        report = tune(parts, self._prepared.rows)
+        report = tune(parts, [row for row in self._prepared.rows if row.trains])
         release_memory()  # the base of a QLoRA tune, and the optimizer, before the bot is measured
         # Named anew: a base of the hub has its name only once it was fetched.
         parts.lock.inputs.tune = self.made_from(parts)

@@ -21,7 +21,7 @@ from toolkit.answering import Evidence
 from toolkit.answering.evidence import shown
 from toolkit.language import stems
 from toolkit.store import Knowledge, Passage
-from toolkit.testing import HashEmbedder
+from toolkit.testing import HashEmbedder, KeywordReader
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -59,6 +59,8 @@ REPLIES = (
     ("Who is the mayor of Gullhaven?", "Ahoy, friend. Our papers do not say a word about the mayor. Fair winds!"),
     ("Do you sell boats?", "Ahoy, friend. Our papers do not say a word about boats. Fair winds!"),
 )
+
+DECLINES = frozenset(said for _, said in REPLIES if "do not say" in said)
 
 
 class NetworkBlocked(OSError):
@@ -116,6 +118,7 @@ def _no_bundled_weights(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
         return
     import toolkit.embedding.load
     import toolkit.models.loading
+    import toolkit.reader.load
 
     def no_base(*arguments: Any, **options: Any) -> Any:
         raise AssertionError("a unit test may not load the bundled base model")
@@ -123,16 +126,21 @@ def _no_bundled_weights(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
     def no_embedder(*arguments: Any, **options: Any) -> Any:
         raise AssertionError("a unit test may not load the bundled embedder")
 
+    def no_reader(*arguments: Any, **options: Any) -> Any:
+        raise AssertionError("a unit test may not load the bundled reader")
+
     # What locate_base and load_embedder call for "bundled" and for the bundled model's own name, whoever imported them.
     monkeypatch.setattr(toolkit.models.loading, "bundled_folder", no_base)
     monkeypatch.setattr(toolkit.embedding.load, "_load_bundled", no_embedder)
+    monkeypatch.setattr(toolkit.reader.load, "_embedder_folder", no_reader)
 
 
 @pytest.fixture
 def embedder(monkeypatch: pytest.MonkeyPatch) -> HashEmbedder:
-    """Put a hash embedder in the place of every embedder that is asked for by name."""
+    """Put doubles in the place of every embedder and every reader that is asked for by name."""
     double = HashEmbedder(dimension=256)
     use_embedder(monkeypatch, double)
+    use_reader(monkeypatch, KeywordReader())
     return double
 
 
@@ -144,6 +152,16 @@ def use_embedder(patch: pytest.MonkeyPatch, double: HashEmbedder) -> None:
     for name, module in list(sys.modules.items()):
         if name.split(".")[0] in ("toolkit", "pipelines") and getattr(module, "load_embedder", None) is real:
             patch.setattr(module, "load_embedder", lambda name="bundled", **options: double)
+
+
+def use_reader(patch: pytest.MonkeyPatch, double: KeywordReader) -> None:
+    """Let every way to load a reader by name give ``double``, or nothing for ``none``."""
+    import toolkit.reader
+
+    real = toolkit.reader.load_reader
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] in ("toolkit", "pipelines") and getattr(module, "load_reader", None) is real:
+            patch.setattr(module, "load_reader", lambda name="bundled", device="auto": None if name == "none" else double)
 
 
 @pytest.fixture(scope="session")
@@ -194,8 +212,8 @@ def evidence(
         score=score,
         similarity=1.0,
         coverage=1.0,
+        span=0.0,
         stems=frozenset(stems(f"{heading} {text}")),
-        kinds_missing=0,
         vector=HashEmbedder(256).encode([text])[0],
     )
 
@@ -270,6 +288,7 @@ def write_sources(folder: Path, base: Path | str) -> Sources:
         (sources.documents / name).write_text(text, encoding="utf-8")
     rows = [
         {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]}
+        | ({"declines": True} if said in DECLINES else {})
         for asked, said in REPLIES
     ]
     sources.voice.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -308,6 +327,7 @@ def small_bot(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path
     sources = write_sources(tmp_path_factory.mktemp("small") / "sources", tiny_base)
     with pytest.MonkeyPatch.context() as patch:
         use_embedder(patch, HashEmbedder(256))
+        use_reader(patch, KeywordReader())
         return build(sources.config).folder
 
 

@@ -10,11 +10,14 @@ import pytest
 from tests.conftest import REPLIES, write_sources
 from tests.network import watch
 
-# In the place of the bundled embedder in the fast form.
+# In the place of the bundled embedder and the bundled reader in the fast form.
 DOUBLE = """
 import toolkit.embedding.load
 from toolkit.testing import HashEmbedder
 toolkit.embedding.load._load_bundled = lambda *arguments: HashEmbedder(256)
+import toolkit.reader
+from toolkit.testing import KeywordReader
+toolkit.reader.load_reader = lambda *arguments: KeywordReader()
 """
 FROM_PYTHON = """
 import sys

@@ -24,14 +24,15 @@ from demo.sources import panel
 from demo.talking import FAILED, Talking, reply
 from demo.widgets import LONGEST_QUESTION, about, example_questions
 from tests.conftest import ROOT, passage
-from toolkit.answering import Answer, Chain, Citation, EvidencePicker
+from toolkit.answering import Answer, Chain, Citation, EvidencePicker, RoutePlanner
 from toolkit.bot import Chatbot
 from toolkit.config import BotConfig, ChainSettings
+from toolkit.engines.speaker import Speaker
 from toolkit.errors import ConfigError, ModelError
 from toolkit.language import Lexicon
 from toolkit.prompts import Turn
 from toolkit.store import Knowledge
-from toolkit.testing import ScriptedChatModel
+from toolkit.testing import KeywordReader, ScriptedChatModel
 
 QUESTION = "How long does the Ember lamp burn on a full battery?"
 BURNS = "Ahoy, friend. The Ember lamp burns for 38 hours. Fair winds!"
@@ -43,11 +44,12 @@ def make_bot(replies: Any, knowledge: Knowledge | None = None, *, voice: bool = 
     """Return a bot whose model replies what it was told to."""
     picker = None
     if knowledge:
-        picker = EvidencePicker(knowledge.embedder, Lexicon.of(text for _, _, text in knowledge.texts()))
+        picker = EvidencePicker(knowledge.embedder, Lexicon.of(text for _, _, text in knowledge.texts()), KeywordReader())
     stems = frozenset({"ahoy", "friend", "fair", "wind"})
     settings = BotConfig.model_validate({"name": "house", "voice": {}, **config})
     model = ScriptedChatModel(replies=replies)
-    chain = Chain(model, ChainSettings(), decline="No.", knowledge=knowledge, k=4, picker=picker, voice=stems)
+    planner = RoutePlanner(ChainSettings(), speaker=Speaker(model), knowledge=knowledge, k=4, picker=picker)
+    chain = Chain(planner.settings, planner, decline="No.", voice=stems)
     return Chatbot(Path(), settings, chain, knowledge, has_voice=voice)
 
 
@@ -109,12 +111,12 @@ def test_the_switches_reach_the_model(house: Knowledge) -> None:
     talking = Talking(bot, Stops())
     taken = talking.take(QUESTION, [], False, TAB)
     *_, last = talking.speak(taken[3], False, False, TAB)
-    call = bot.chain.model.calls[0]  # type: ignore[attr-defined]
+    call = bot.chain.speaker.model.calls[0]  # type: ignore[attr-defined]
     assert call.adapter is False
     assert "Notes:" not in call.text
     assert last[2][-1].answer.passages == []
     list(talking.speak(talking.take(QUESTION, [], True, TAB)[3], True, True, TAB))
-    call = bot.chain.model.calls[1]  # type: ignore[attr-defined]
+    call = bot.chain.speaker.model.calls[1]  # type: ignore[attr-defined]
     assert call.adapter is True
     assert "Notes:" in call.text
 
@@ -140,7 +142,7 @@ def test_a_reply_that_was_stopped_while_it_waited_is_not_begun() -> None:
     talking.stop(TAB)
     *_, last = talking.speak(taken[3], True, True, TAB)
     assert last[2][-1].stopped
-    assert bot.chain.model.calls == []  # type: ignore[attr-defined]
+    assert bot.chain.speaker.model.calls == []  # type: ignore[attr-defined]
 
 
 def test_a_closed_tab_stops_its_reply() -> None:

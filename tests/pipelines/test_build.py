@@ -23,7 +23,7 @@ from toolkit.config import load_config
 from toolkit.errors import DataError, HousevoiceError, ModelError
 from toolkit.models import Choice
 from toolkit.store import Knowledge
-from toolkit.testing import HashEmbedder
+from toolkit.testing import HashEmbedder, KeywordReader
 
 QUESTIONS = (
     {"question": "How long does the Ember lamp burn on a full battery?", "facts": [["38"]], "sources": ["lamp.md"]},
@@ -218,6 +218,7 @@ def counting(seen: Counter[str], models: list[weakref.ref[Any]] | None = None, *
     openers: dict[str, Callable[..., Any]] = {
         "base": base,
         "embedder": lambda settings: HashEmbedder(256),
+        "reader": lambda settings: KeywordReader(),
         "examples": real.examples,
         "questions": real.questions,
     }
@@ -278,8 +279,8 @@ def test_a_full_build_opens_each_part_once(
     with Parts(config, openers=counting(seen, models), on_progress=watch) as parts:
         result = build_from(parts)
     assert all(work_done(result).values())
-    assert result.opened == {"base": bases, "embedder": 1, "knowledge": 1, "examples": 1, "questions": 1}
-    assert seen == {"base": bases, "embedder": 1, "examples": 1, "questions": 1}
+    assert result.opened == {"base": bases, "embedder": 1, "reader": 1, "knowledge": 1, "examples": 1, "questions": 1}
+    assert seen == {"base": bases, "embedder": 1, "reader": 1, "examples": 1, "questions": 1}
     assert len(stores) == 1
     assert held, "the voice was measured"
     assert set(held) == {1}, "the weights of the tune are given back before the bot is measured"

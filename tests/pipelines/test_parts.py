@@ -16,7 +16,7 @@ from toolkit.config import BaseSettings, BotConfig, load_config
 from toolkit.errors import DataError
 from toolkit.models import Choice, LoadedModel
 from toolkit.store import Knowledge
-from toolkit.testing import HashEmbedder
+from toolkit.testing import HashEmbedder, KeywordReader
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_nothing_is_opened_before_it_is_needed(config: BotConfig) -> None:
 
 def test_what_was_opened_is_handed_on(config: BotConfig) -> None:
     bases = Bases()
-    with Parts(config, openers=doubles(base=bases, reader=lambda: None)) as parts:
+    with Parts(config, openers=doubles(base=bases, reader=lambda settings: KeywordReader())) as parts:
         parts.hand_in(Knowledge.create(parts.folder.knowledge, parts.embedder()))
         for part in (parts.base, parts.model, parts.embedder, parts.knowledge, parts.reader, parts.examples):
             assert part() is part()

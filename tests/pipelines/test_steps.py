@@ -17,13 +17,14 @@ from pipelines.prepare import Prepared, PrepareStep
 from pipelines.steps import do
 from pipelines.tune import TuneStep, tune_digest
 from tests.conftest import Sources, write_sources
+from toolkit.answering import Route
 from toolkit.bot import BotFolder, ChainParts, read_lock, write_lock
 from toolkit.config import load_config
 from toolkit.embedding import BUNDLED_NAME
 from toolkit.examples import Example
 from toolkit.language import Lexicon
 from toolkit.seam import SeamRow
-from toolkit.testing import HashEmbedder
+from toolkit.testing import HashEmbedder, KeywordReader
 
 ALL_FRESH = {"ingest": True, "prepare": True, "tune": True, "evaluate": True}
 QUESTIONS = '{"question": "What does the Ember lamp cost?", "facts": [["40"]], "sources": ["lamp.md"]}\n'
@@ -31,7 +32,9 @@ QUESTIONS = '{"question": "What does the Ember lamp cost?", "facts": [["40"]], "
 
 def opened(sources: Sources) -> Parts:
     """Return the parts of a bot; its embedder passes for the bundled one, which is known without loading it."""
-    openers = Openers(embedder=lambda settings: HashEmbedder(256, name=BUNDLED_NAME))
+    openers = Openers(
+        embedder=lambda settings: HashEmbedder(256, name=BUNDLED_NAME), reader=lambda settings: KeywordReader()
+    )
     return Parts(load_config(sources.config)[0], openers=openers)
 
 
@@ -111,6 +114,9 @@ INPUTS: dict[str, tuple[Callable[[Sources], Any], set[str]]] = {
         lambda it: (it.folder / "questions.jsonl").write_text(QUESTIONS * 2), {"prepare", "evaluate"}
     ),
     "a setting of the chain changed": (lambda it: it.change(chain={"max_new_tokens": 13}), {"prepare", "evaluate"}),
+    "another reader is named": (lambda it: it.change(chain={"reader": "none"}), {"prepare", "evaluate"}),
+    "the bot has another title": (lambda it: it.change(title="The house"), {"prepare", "evaluate"}),
+    "the bot is told its language": (lambda it: it.change(language="de"), {"prepare", "evaluate"}),
     "a setting of the voice changed": (lambda it: it.change(voice={"r": 8}), {"prepare", "evaluate"}),
 }  # fmt: skip
 
@@ -144,6 +150,8 @@ RESULTS: dict[str, tuple[str, set[str]]] = {
     "the adapter": ("adapter/adapter_config.json", {"prepare", "tune"}),
     "the report of the tune": ("adapter/tune.json", {"prepare", "tune"}),
     "the lexicon": ("chain/lexicon.json", {"prepare", "evaluate"}),
+    "the route": ("chain/route.json", {"prepare", "evaluate"}),
+    "the voice": ("chain/voice.json", {"prepare", "evaluate"}),
     "the settings": ("bot.yaml", {"prepare"}),
     "the gate": ("chain/gate.json", {"evaluate"}),
     "the report": ("report/report.json", {"evaluate"}),
@@ -181,7 +189,8 @@ def test_documents_that_were_ingested_meanwhile_make_rows_and_gate_stale(sources
 
 def test_a_tune_is_fresh_for_the_same_rows_settings_and_base(sources: Sources) -> None:
     def row(reply: str) -> SeamRow:
-        return SeamRow(Example("Hi?", reply, (), 1, 1), "alone", "Hi?", (), [{"role": "user", "content": "Hi?"}])
+        route = Route("Hi?", "talk", "Hi?", [], [], [{"role": "user", "content": "Hi?"}])
+        return SeamRow(Example("Hi?", reply, (), 1, 1), "alone", route)
 
     def step(reply: str) -> TuneStep:
         return TuneStep(Prepared([row(reply)], ChainParts(None, Lexicon(), frozenset(), "No.")))

@@ -10,20 +10,25 @@ import pytest
 from toolkit.errors import ModelError
 from toolkit.prompts import (
     PLAIN_TEMPLATE,
+    UNTOLD,
     Turn,
     answer_messages,
     encode_pair,
     render_pair,
     render_prompt,
     rewrite_messages,
+    short_messages,
     stop_token_ids,
+    talk_messages,
     template_hash,
 )
 
 CASES = {
     "plain": answer_messages("Be kind.", "How long does it burn?"),
     "notes": answer_messages("Be kind.", "How long?", ["It burns\nfor 38 hours.", "It costs 40 euros."]),
-    "history": answer_messages("Be kind.", "And the price?", history=[Turn("How long?", "38 hours.")]),
+    "short": short_messages("How long?", ["It burns for 38 hours."]),
+    "talk": talk_messages("Be kind.", "Ada", ["lamps", "kites"], "And you?", [Turn("Hello!", "Ahoy.")]),
+    "rewriting": rewrite_messages("And the price?", [Turn("How long?", "38 hours.")], examples=True),
     "letters": answer_messages("Be kind.", "Wie groß ist 灯? <b>{{ x }}</b>"),
 }
 
@@ -44,20 +49,43 @@ def plain_tokenizer(tiny_base: Path) -> Any:
     return plain
 
 
-def test_messages_are_laid_out_in_order() -> None:
-    messages = answer_messages("S", "Q?", ["first  one", "second"], history=[Turn("a", "b")])
-    assert [message["role"] for message in messages] == ["system", "user", "assistant", "user"]
-    assert messages[-1]["content"] == "Notes:\n- first one\n- second\n\nQuestion: Q?"
+def test_notes_are_numbered_as_a_reply_cites_them() -> None:
+    messages = answer_messages("S", "Q?", ["first  one", "sec\nond"])
+    assert [message["role"] for message in messages] == ["system", "user"]
+    assert messages[0]["content"] == "S"
+    assert messages[-1]["content"] == "Notes:\n[1] first one\n[2] sec ond\n\nQuestion: Q?"
     assert answer_messages("S", "Q?")[-1]["content"] == "Q?"
 
 
-def test_rewriting_shows_the_last_exchange_only() -> None:
-    messages = rewrite_messages("And the price?", [Turn("Old?", "Old."), Turn("How heavy?", "3\nkg. " + "x" * 400)])
-    assert messages[-1]["role"] == "user"
-    assert "Old" not in messages[-1]["content"]
-    assert "Asked: How heavy?\nReplied: 3 kg." in messages[-1]["content"]
-    assert messages[-1]["content"].endswith("Last question: And the price?")
-    assert len(messages[-1]["content"]) < 400
+def test_the_short_answer_is_asked_of_the_same_notes() -> None:
+    messages = short_messages("Q?", ["one"])
+    assert messages[-1] == answer_messages("S", "Q?", ["one"])[-1]
+    assert UNTOLD in messages[0]["content"]
+
+
+def test_talk_knows_name_subjects_and_what_was_said() -> None:
+    messages = talk_messages("S", "Ada", ["lamps", "kites"], "Thanks!", [Turn("a", "b"), Turn("c", "d")])
+    assert [message["role"] for message in messages] == ["system", *["user", "assistant"] * 2, "user"]
+    assert messages[0]["content"] == "S\nYour name is Ada. You can tell about: lamps, kites."
+    assert [message["content"] for message in messages[1:]] == ["a", "b", "c", "d", "Thanks!"]
+    assert talk_messages("S", "Ada", [], "Hi")[0]["content"] == "S\nYour name is Ada."
+
+
+def test_rewriting_shows_the_exchanges_and_of_a_long_reply_its_beginning() -> None:
+    history = [Turn("Old?", "Old."), Turn("How heavy?", "3\nkg. " + "x" * 400), Turn("Last?", "")]
+    (system, user) = rewrite_messages("And the price?", history)
+    assert system["role"] == "system"
+    lines = user["content"].split("\n")
+    assert lines[:2] == ["Asked: Old?", "Replied: Old."]
+    assert lines[2:4] == ["Asked: How heavy?", "Replied: " + ("3 kg. " + "x" * 400)[:200]]
+    assert lines[4:] == ["Asked: Last?", "Last question: And the price?"]
+
+
+def test_examples_of_rewriting_are_shown_to_a_base_that_was_not_trained_on_it() -> None:
+    history = [Turn("How heavy?", "3 kg.")]
+    bare, shown = (rewrite_messages("And the price?", history, examples=examples) for examples in (False, True))
+    assert [message["role"] for message in shown[1:-1]] == ["user", "assistant"] * 2
+    assert [shown[0], shown[-1]] == bare
 
 
 @pytest.mark.parametrize("case", CASES)

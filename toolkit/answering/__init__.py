@@ -1,7 +1,13 @@
 """From a question to an answer that stands in the documents, or to a decline."""
 
 from toolkit.answering.chain import Answer, Chain, Citation
+from toolkit.answering.checking import Scales
 from toolkit.answering.evidence import Evidence, EvidencePicker
 from toolkit.answering.gate import Gate
+from toolkit.answering.route import Base, Route, RoutePlanner
+from toolkit.answering.router import Router, fit_router
 
-__all__ = ["Answer", "Chain", "Citation", "Evidence", "EvidencePicker", "Gate"]
+__all__ = [
+    "Answer", "Base", "Chain", "Citation", "Evidence", "EvidencePicker", "Gate", "Route", "RoutePlanner", "Router",
+    "Scales", "fit_router",
+]  # fmt: skip

@@ -11,23 +11,20 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from toolkit.answering.asking import kinds_asked, kinds_missing
-from toolkit.language import Lexicon, stems
+from toolkit.language import ENGLISH, Language, Lexicon, stems
 from toolkit.language.sentences import split_sentences
 
 if TYPE_CHECKING:
-    from toolkit.store import Passage
+    from toolkit.reader import Reader, Reading
+    from toolkit.store.retriever import Passage
 
 _LIST_ITEM = re.compile(r"\s*(?:[-*•‣+]|\(?[0-9a-zA-Z]{1,2}[.)])\s+")
 _LEANS_BACK = re.compile(r"(?:It|They|This|That|These|Those|He|She|Its|Their|Both|Then|Otherwise|If so)\b")
-_LONGEST_UNIT_WORDS = 90
+_LONGEST_UNIT_WORDS = 90  # about half of the bundled embedder's window, so that two units never fill it
 _REMEMBERED_PASSAGES = 4096
 _REMEMBERED_QUESTIONS = 1024
-# Beside the cosine of question and unit: what the question's words in it add, what standing in the best passage
-# adds, falling as 1 / rank, and what holding no answer of a kind that the question wants takes away.
-_COVERAGE_WEIGHT = 0.2
-_RANK_WEIGHT = 0.05
-_KIND_WEIGHT = 0.15
+# A span's log-odds beyond these say nothing more and would outweigh the rest.
+_CLEAREST = 20.0
 
 
 class Encoder(Protocol):
@@ -39,10 +36,39 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True)
+class Weights:
+    """How the units are ranked: what a logistic regression found in its three features, times 1 / their spread.
+
+    Attributes:
+        span: Weight of the log-odds of the answer standing in the unit, by the reader.
+        similarity: Weight of the cosine of question and unit.
+        rank: Weight of 1 / rank of the unit's passage.
+    """
+
+    span: float
+    similarity: float
+    rank: float
+
+
+# Fitted on 90 questions whose answer was among the passages found (the sample's split for choosing settings): which of
+# the units holds it. The span alone puts it first in 48%, the cosine alone in 52%, the three together in 58%.
+FITTED = Weights(span=0.22, similarity=3.0, rank=2.3)
+
+
+@dataclass(frozen=True)
 class Unit:
-    """The smallest stretch of a passage that makes sense alone: a sentence, or a list with its lead-in."""
+    """The smallest stretch of a passage that makes sense alone: a sentence, or a list with its lead-in.
+
+    Attributes:
+        text: Its exact words, but for the white space between its parts.
+        start: Its first character in the passage.
+        end: The character after its last.
+        stems: Stems of its words.
+    """
 
     text: str
+    start: int
+    end: int
     stems: frozenset[str]
 
 
@@ -52,13 +78,13 @@ class Evidence:
 
     Attributes:
         passage: The passage that it stands in.
-        quote: Its exact text.
+        quote: Its text.
         shown: What the model sees: the heading and the text.
         score: What the evidence is ranked by; only its order means something.
         similarity: Cosine of question and unit.
         coverage: Share of the question's words, weighted by rarity, that unit and heading hold.
+        span: Log-odds of the answer standing in the unit, by the reader; 0 without one.
         stems: Stems of unit and heading.
-        kinds_missing: Kinds of answer that the question wants and the unit does not hold.
         vector: The unit's normalised vector, of shape (dimension,).
     """
 
@@ -68,26 +94,41 @@ class Evidence:
     score: float
     similarity: float
     coverage: float
+    span: float
     stems: frozenset[str]
-    kinds_missing: int
     vector: np.ndarray = field(compare=False, repr=False)
 
 
-def units_of(text: str) -> list[str]:
+@dataclass(frozen=True)
+class Picked:
+    """What was picked for a question.
+
+    Attributes:
+        evidence: The best units, best first.
+        readings: What the reader makes of each passage, in the order of the passages; empty without a reader.
+    """
+
+    evidence: list[Evidence]
+    readings: list[Reading]
+
+
+def units_of(text: str, language: Language = ENGLISH) -> list[Unit]:
     """Cut a passage into units: sentences, lists kept whole with their lead-in, table rows one by one."""
-    spans = [text[start:end].strip() for start, end in split_sentences(text)]
-    units: list[str] = []
-    for span in filter(None, spans):
-        previous = units[-1] if units else ""
+    units: list[tuple[str, int, int]] = []
+    for start, end in split_sentences(text):
+        span = text[start:end].strip()
+        if not span:
+            continue
+        previous = units[-1][0] if units else ""
         in_list = bool(_LIST_ITEM.match(span)) and (
             previous.endswith(":") or bool(_LIST_ITEM.match(previous.rsplit("\n", 1)[-1]))
         )
         leans = bool(_LEANS_BACK.match(span))
         if previous and (in_list or leans) and len((previous + span).split()) <= _LONGEST_UNIT_WORDS:
-            units[-1] = f"{previous}\n{span}" if in_list else f"{previous} {span}"
+            units[-1] = (f"{previous}\n{span}" if in_list else f"{previous} {span}", units[-1][1], end)
         else:
-            units.append(span)
-    return units
+            units.append((span, start, end))
+    return [Unit(span, start, end, frozenset(stems(span, language))) for span, start, end in units]
 
 
 class EvidencePicker:
@@ -96,89 +137,130 @@ class EvidencePicker:
     Args:
         encoder: The embedder of the knowledge.
         lexicon: How rare words are in the documents.
+        reader: Reads the passages with the question in mind; None ranks by similarity alone.
+        weights: How the units are ranked.
     """
 
-    def __init__(self, encoder: Encoder, lexicon: Lexicon) -> None:
+    def __init__(
+        self, encoder: Encoder, lexicon: Lexicon, reader: Reader | None = None, weights: Weights = FITTED
+    ) -> None:
         self.encoder = encoder
         self.lexicon = lexicon
-        self._kept: OrderedDict[str, tuple[list[Unit], np.ndarray]] = OrderedDict()
+        self.reader = reader
+        self.weights = weights
+        self._kept: OrderedDict[tuple[str, str], tuple[list[Unit], np.ndarray]] = OrderedDict()
         self._questions: OrderedDict[str, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
 
     def pick(
         self, question: str, passages: Sequence[Passage], count: int, *, without: Collection[str] = ()
-    ) -> list[Evidence]:
+    ) -> Picked:
         """Return the best units over all passages, best first.
 
         Args:
             question: A question that stands alone.
             passages: Retrieved passages, best first.
             count: How many units to return at most.
-            without: Exact texts of units to leave out.
+            without: Exact texts of units to leave out; the reader does not see them either.
         """
         if not passages:
-            return []
+            return Picked([], [])
         parts = self._units(passages)
-        asked, kinds = stems(question), kinds_asked(question)
-        vector = self.vector(question)
+        if without:
+            parts = [_without(units, vectors, without) for units, vectors in parts]
+        heads = [heading_of(passage) for passage in passages]
+        texts = [_joined(units) for units, _ in parts]
+        readings = self._read(question, heads, texts)
+        asked, vector = self.lexicon.stems(question), self.vector(question)
         found: list[Evidence] = []
-        for rank, (passage, (units, vectors)) in enumerate(zip(passages, parts, strict=True), start=1):
-            heading = set(stems(f"{passage.heading} {passage.metadata.get('title') or ''}"))
+        for rank, (passage, (units, vectors)) in enumerate(zip(passages, parts, strict=True)):
+            heading = set(self.lexicon.stems(f"{passage.heading} {passage.metadata.get('title') or ''}"))
+            at = len(heads[rank])
             for unit, unit_vector in zip(units, vectors, strict=True):
-                if unit.text in without:
-                    continue
-                words = unit.stems | heading
+                span = 0.0
+                if readings:
+                    span = readings[rank].within(at, at + len(unit.text))
+                    span = max(-_CLEAREST, min(_CLEAREST, span))
+                at += len(unit.text) + 1
                 similarity = float(unit_vector @ vector)
-                coverage = self.lexicon.coverage(asked, words)
-                missing = kinds_missing(kinds, unit.text)
-                score = similarity + _COVERAGE_WEIGHT * coverage + _RANK_WEIGHT / rank - _KIND_WEIGHT * missing
+                words = unit.stems | heading
                 found.append(
                     Evidence(
                         passage=passage,
                         quote=unit.text,
                         shown=shown(passage, unit.text),
-                        score=score,
+                        score=self.weights.span * span
+                        + self.weights.similarity * similarity
+                        + self.weights.rank / (rank + 1),
                         similarity=similarity,
-                        coverage=coverage,
+                        coverage=self.lexicon.coverage(asked, words),
+                        span=span,
                         stems=frozenset(words),
-                        kinds_missing=missing,
                         vector=unit_vector,
                     )
                 )
         found.sort(key=lambda evidence: -evidence.score)
-        return _distinct(found, count)
+        return Picked(_distinct(found, count), readings)
 
     def vector(self, question: str) -> np.ndarray:
         """Return the normalised vector of a question, of shape (dimension,); the last ones are kept."""
         with self._lock:
             if question not in self._questions:
-                self._questions[question] = self.encoder.encode([question])[0]
+                encode = getattr(self.encoder, "encode_queries", self.encoder.encode)
+                self._questions[question] = encode([question])[0]
                 while len(self._questions) > _REMEMBERED_QUESTIONS:
                     self._questions.popitem(last=False)
             return self._questions[question]
 
+    def _read(self, question: str, heads: Sequence[str], texts: Sequence[str]) -> list[Reading]:
+        if self.reader is None:
+            return []
+        return self.reader.read(question, [head + text for head, text in zip(heads, texts, strict=True)])
+
     def _units(self, passages: Sequence[Passage]) -> list[tuple[list[Unit], np.ndarray]]:
-        """Return units and their vectors for each passage, embedding only what is not kept."""
+        """Return units and their vectors for each passage, embedding only what is not kept.
+
+        They are kept by id and text: joined neighbours put another text under the same id.
+        """
         with self._lock:
-            missing = [passage for passage in passages if passage.id not in self._kept]
-            fresh = {passage.id: units_of(passage.text) or [passage.text] for passage in missing}
-            texts = [shown(passage, unit) for passage in missing for unit in fresh[passage.id]]
+            keys = [(passage.id, passage.text) for passage in passages]
+            missing = [index for index, key in enumerate(keys) if key not in self._kept]
+            language = self.lexicon.language
+            fresh = {index: units_of(passages[index].text, language) for index in missing}
+            for index in missing:
+                text = passages[index].text
+                fresh[index] = fresh[index] or [Unit(text, 0, len(text), frozenset(stems(text, language)))]
+            texts = [shown(passages[index], unit.text) for index in missing for unit in fresh[index]]
             vectors = self.encoder.encode(texts) if texts else np.zeros((0, 1), dtype=np.float32)
             start = 0
-            for passage in missing:
-                units = [Unit(text, frozenset(stems(text))) for text in fresh[passage.id]]
-                self._kept[passage.id] = (units, vectors[start : start + len(units)])
+            for index in missing:
+                units = fresh[index]
+                self._kept[keys[index]] = (units, vectors[start : start + len(units)])
                 start += len(units)
-            result = [self._kept[passage.id] for passage in passages]
+            result = [self._kept[key] for key in keys]
             while len(self._kept) > _REMEMBERED_PASSAGES:
                 self._kept.popitem(last=False)
             return result
 
 
+def heading_of(passage: Passage) -> str:
+    """Return the heading that a passage is shown under, with its colon; empty where it has none."""
+    heading = passage.heading or str(passage.metadata.get("title") or "")
+    return f"{heading}: " if heading else ""
+
+
 def shown(passage: Passage, text: str) -> str:
     """Return a unit as the model and the embedder see it: with the heading that it stands under."""
-    heading = passage.heading or str(passage.metadata.get("title") or "")
-    return f"{heading}: {text}" if heading else text
+    return heading_of(passage) + text
+
+
+def _joined(units: Sequence[Unit]) -> str:
+    return " ".join(unit.text for unit in units)
+
+
+def _without(units: Sequence[Unit], vectors: np.ndarray, unwanted: Collection[str]) -> tuple[list[Unit], np.ndarray]:
+    kept = [index for index, unit in enumerate(units) if unit.text not in unwanted]
+    return [units[index] for index in kept], vectors[kept]
 
 
 def _distinct(found: Sequence[Evidence], count: int) -> list[Evidence]:

@@ -1,50 +1,47 @@
-"""Follow-ups: whether a question leans on the one before, and how to make it stand alone without a model."""
+"""Follow-ups: a question that leans on the ones before, written so that it stands alone."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from toolkit.language import stems
+from toolkit.language import Language, stems
+from toolkit.prompts import Turn, rewrite_messages
 
-_POINTS_BACK = re.compile(
-    r"\b(?:it|its|it's|they|them|their|theirs|he|him|his|she|her|hers|that|this|those|these|there|one|ones|same|former|"
-    r"latter)\b",
-    re.IGNORECASE,
-)
-_GOES_ON = re.compile(r"^\W*(?:and|but|or|so|then|also|what about|how about|why|why not|how so|else)\b", re.IGNORECASE)
-_NAME = re.compile(r"(?<!^)\b(?!I\b)[A-Z][\w-]*(?:\s+[A-Z\d][\w-]*)*")
-_FEWEST_WORDS_ALONE = 3
-_LONGEST_SUBJECT_WORDS = 4
+if TYPE_CHECKING:
+    from toolkit.engines.speaker import Speaker
+
+# Longer than any question that stands alone; what runs on beyond it is not one.
+_LONGEST_TOKENS = 48
 
 
-def leans_back(question: str) -> bool:
-    """Tell whether a question points to something said before, goes on from it, or is too short to stand alone."""
-    if _GOES_ON.match(question) or len(question.split()) <= _FEWEST_WORDS_ALONE:
-        return True
-    return bool(_POINTS_BACK.search(question)) and not _NAME.search(question)
+def standing_alone(
+    question: str, history: Sequence[Turn], speaker: Speaker, language: Language, *, examples: bool
+) -> str:
+    """Return a question that can be understood without the conversation, thinking without the voice.
 
+    What the model writes is taken if each of its content words was said by one of the two: a base may make something
+    up. Otherwise the question before is put in front, so that the search at least knows what it is about.
 
-def subject_of(question: str) -> str:
-    """Return what a question is about: the names in it, or else its last content words."""
-    names = [match.group() for match in _NAME.finditer(question)]
-    if names:
-        return " ".join(names)
-    words = [word for word in re.findall(r"[\w'-]+", question) if stems(word)]
-    return " ".join(words[-_LONGEST_SUBJECT_WORDS:])
-
-
-def carry_subject(question: str, before: str) -> str:
-    """Put the subject of the question before into a follow-up: in place of what points to it, or else at its end."""
-    subject = subject_of(before)
-    if not subject or set(stems(subject)) <= set(stems(question)):
+    Args:
+        question: The question.
+        history: Earlier exchanges, oldest first.
+        speaker: The model.
+        language: The language of the conversation.
+        examples: Whether to show the model how, for a base that was not trained on it.
+    """
+    if not history:
         return question
-    if _POINTS_BACK.search(question):
-        return _POINTS_BACK.sub(lambda match: _in_place_of(match.group(), subject), question, count=1)
-    return f"{question.rstrip('?!. ')} ({subject})?"
-
-
-def _in_place_of(word: str, subject: str) -> str:
-    """Return a subject in the form of the word that it takes the place of."""
-    article = "the " if not subject.lower().startswith("the ") else ""
-    owner = "'s" if word.lower() in {"its", "their", "his", "her"} else ""
-    return f"{article}{subject}{owner}"
+    written = speaker.invoke(
+        rewrite_messages(question, history, examples=examples),
+        adapter=False,
+        max_new_tokens=_LONGEST_TOKENS,
+        stop=["\n"],
+        temperature=0.0,
+    )
+    written = written.strip().strip('"')
+    said = " ".join([question, *(f"{turn.question} {turn.reply}" for turn in history)])
+    words = set(stems(written, language))
+    if words and words <= set(stems(said, language)):
+        return written
+    return f"{history[-1].question} {question}"

@@ -1,6 +1,6 @@
 """A built bot: its folder, its lock, and the bot itself, ready to be asked."""
 
-from toolkit.bot.chatbot import Chatbot, default_decline, open_knowledge
+from toolkit.bot.chatbot import Chatbot, open_knowledge, open_reader
 from toolkit.bot.folder import BotFolder, read_config, write_config
 from toolkit.bot.lock import Inputs, Lock, check_lock, installed_versions, read_lock, write_lock
 from toolkit.bot.parts import ChainParts, read_parts, write_parts
@@ -14,9 +14,9 @@ __all__ = [
     "Inputs",
     "Lock",
     "check_lock",
-    "default_decline",
     "installed_versions",
     "open_knowledge",
+    "open_reader",
     "read_config",
     "read_lock",
     "read_parts",

@@ -13,7 +13,7 @@ from toolkit.bot.history import History, as_turns
 from toolkit.bot.lock import check_lock, read_lock
 from toolkit.bot.parts import read_parts
 from toolkit.bot.stream import AnswerStream
-from toolkit.config import DECLINE, BotConfig
+from toolkit.config import BotConfig
 from toolkit.errors import DataError
 from toolkit.prompts import template_hash
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
     from toolkit.progress import Progress
+    from toolkit.reader import Reader
     from toolkit.store import Knowledge, Passage
 
 
@@ -62,7 +63,7 @@ class Chatbot:
         Args:
             folder: What ``housevoice build`` wrote.
             device: Where the model runs; default: as in ``bot.yaml``.
-            model: Another LangChain chat model in place of the bot's own; it is told ``adapter=...`` as well.
+            model: Another LangChain chat model in place of the bot's own; it is told what it says that it can do.
             on_progress: Called with what is being done, done, total.
 
         Raises:
@@ -90,29 +91,27 @@ class Chatbot:
                 read_lock(place), fingerprint=loaded.fingerprint, template=template_hash(loaded.tokenizer)
             )
             model = HouseChatModel(engine=TextEngine(loaded, place.adapter if _speaks(place, config) else None))
-        return cls.assemble(place, config, model, knowledge)
+        return cls.assemble(place, config, model, knowledge, open_reader(config))
 
     @classmethod
     def assemble(
-        cls, place: BotFolder, config: BotConfig, model: BaseChatModel | None, knowledge: Knowledge | None
+        cls,
+        place: BotFolder,
+        config: BotConfig,
+        model: BaseChatModel | None,
+        knowledge: Knowledge | None,
+        reader: Reader | None,
     ) -> Chatbot:
-        """Put a chain together from the parts in a bot folder and a model that is already loaded.
+        """Put a chain together from the parts in a bot folder and models that are already loaded.
 
         Without a model the bot can search and judge what was found, and not answer.
-        """
-        from toolkit.answering import EvidencePicker
 
-        parts = read_parts(place)
-        chain = Chain(
-            model,
-            config.chain,
-            decline=parts.decline,
-            knowledge=knowledge,
-            k=config.knowledge.k if config.knowledge else 0,
-            picker=EvidencePicker(knowledge.embedder, parts.lexicon) if knowledge else None,
-            gate=parts.gate,
-            voice=parts.voice,
-        )
+        Raises:
+            DataError: The parts are missing, or were fitted with another reader.
+        """
+        from toolkit.bot.assembly import assemble_chain
+
+        chain = assemble_chain(config, read_parts(place), model, knowledge, reader)
         return cls(place.root, config, chain, knowledge, has_voice=_speaks(place, config))
 
     @property
@@ -198,6 +197,17 @@ def _speaks(place: BotFolder, config: BotConfig) -> bool:
     return config.voice is not None and place.has_adapter()
 
 
+def open_reader(config: BotConfig) -> Reader | None:
+    """Open what a bot reads its passages with; None without documents, or where its settings say so.
+
+    Raises:
+        ModelError: It cannot be loaded.
+    """
+    from toolkit.reader import load_reader
+
+    return load_reader(config.chain.reader) if config.knowledge else None
+
+
 def open_knowledge(place: BotFolder, config: BotConfig) -> Knowledge | None:
     """Open the knowledge of a bot, searched as its settings say, or return None where it has none."""
     from toolkit.embedding import load_embedder
@@ -211,8 +221,3 @@ def open_knowledge(place: BotFolder, config: BotConfig) -> Knowledge | None:
     knowledge = Knowledge.open(place.knowledge, load_embedder(settings.embedder))
     knowledge.options = SearchOptions(settings.mmr, settings.reranker, settings.join_neighbours)
     return knowledge
-
-
-def default_decline(config: BotConfig) -> str:
-    """Return the decline of ``bot.yaml``, or a plain one."""
-    return config.chain.decline or DECLINE

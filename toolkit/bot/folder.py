@@ -66,7 +66,8 @@ class BotFolder:
 
     def is_fitted(self) -> bool:
         """Tell whether the settings, and what the chain was fitted with, are there."""
-        return all(path.is_file() for path in (self.config, self.chain / "lexicon.json", self.chain / "voice.json"))
+        fitted = [self.chain / name for name in ("lexicon.json", "voice.json", "route.json")]
+        return all(path.is_file() for path in [self.config, *fitted])
 
 
 def write_config(folder: BotFolder, config: BotConfig) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from toolkit.answering import Gate
+from toolkit.answering import Gate, Router, Scales
+from toolkit.answering.checking import PLAIN, to_scales
 from toolkit.bot.folder import BotFolder
 from toolkit.errors import DataError
 from toolkit.files import write_text
-from toolkit.language import Lexicon
+from toolkit.language import LANGUAGES, NEUTRAL, Lexicon
 
 
 @dataclass
@@ -18,15 +19,21 @@ class ChainParts:
 
     Attributes:
         gate: The fitted gate, or None where there was too little to fit it on.
-        lexicon: How rare words are in the documents.
+        lexicon: How rare words are in the documents, and their language.
         voice: Stems that the example replies use of their own.
         decline: The reply where the documents do not tell.
+        router: Tells talk from questions, or None where every message is a question.
+        scales: How the sentences of a reply are weighed.
+        subjects: What the documents are about, a few words each.
     """
 
     gate: Gate | None
     lexicon: Lexicon
     voice: frozenset[str]
     decline: str
+    router: Router | None = None
+    scales: Scales = PLAIN
+    subjects: tuple[str, ...] = ()
 
 
 def write_parts(folder: BotFolder, parts: ChainParts) -> None:
@@ -37,9 +44,15 @@ def write_parts(folder: BotFolder, parts: ChainParts) -> None:
         parts.gate.save(gate)
     else:
         gate.unlink(missing_ok=True)
-    lexicon = {"passages": parts.lexicon.passages, "holding": dict(parts.lexicon.holding)}
+    lexicon = {
+        "language": parts.lexicon.language.name,
+        "passages": parts.lexicon.passages,
+        "holding": dict(parts.lexicon.holding),
+    }
     write_text(folder.chain / "lexicon.json", json.dumps(lexicon, ensure_ascii=False) + "\n")
-    voice = {"decline": parts.decline, "words": sorted(parts.voice)}
+    route = {"router": parts.router.to_dict() if parts.router else None, "subjects": list(parts.subjects)}
+    write_text(folder.chain / "route.json", json.dumps(route, ensure_ascii=False) + "\n")
+    voice = {"decline": parts.decline, "scales": parts.scales.to_dict(), "words": sorted(parts.voice)}
     write_text(folder.chain / "voice.json", json.dumps(voice, ensure_ascii=False, indent=2) + "\n")
 
 
@@ -54,12 +67,18 @@ def read_parts(folder: BotFolder) -> ChainParts:
     try:
         lexicon = json.loads((folder.chain / "lexicon.json").read_text(encoding="utf-8"))
         voice = json.loads((folder.chain / "voice.json").read_text(encoding="utf-8"))
+        route = json.loads((folder.chain / "route.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is missing.", "Build the bot again.") from error
     gate = folder.chain / "gate.json"
     return ChainParts(
         gate=Gate.load(gate) if gate.is_file() else None,
-        lexicon=Lexicon(lexicon["passages"], Counter(lexicon["holding"])),
+        lexicon=Lexicon(
+            lexicon["passages"], Counter(lexicon["holding"]), LANGUAGES.get(lexicon["language"], NEUTRAL)
+        ),
         voice=frozenset(voice["words"]),
         decline=voice["decline"],
+        router=Router(**route["router"]) if route["router"] else None,
+        scales=to_scales(voice["scales"]),
+        subjects=tuple(route["subjects"]),
     )

@@ -1,6 +1,9 @@
-"""Where the two halves meet: example replies woven with the passages that the bot finds when it serves."""
+"""Where the two halves meet: example replies woven with what the bot finds, and the chain fitted on them."""
 
-from toolkit.seam.fit import fit_on_bot, voice_words
+from toolkit.seam.fit import fit_checking, fit_on_bot, reader_identity, subjects_of, voice_words
 from toolkit.seam.weave import SeamRow, typical_declines, weave
 
-__all__ = ["SeamRow", "fit_on_bot", "typical_declines", "voice_words", "weave"]
+__all__ = [
+    "SeamRow", "fit_checking", "fit_on_bot", "reader_identity", "subjects_of", "typical_declines", "voice_words",
+    "weave",
+]  # fmt: skip

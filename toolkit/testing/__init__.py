@@ -2,5 +2,6 @@
 
 from toolkit.testing.doubles import CHATML_TEMPLATE, ScriptedCall, ScriptedChatModel, tiny_model
 from toolkit.testing.hash_embedder import HashEmbedder
+from toolkit.testing.keyword_reader import KeywordReader
 
-__all__ = ["CHATML_TEMPLATE", "HashEmbedder", "ScriptedCall", "ScriptedChatModel", "tiny_model"]
+__all__ = ["CHATML_TEMPLATE", "HashEmbedder", "KeywordReader", "ScriptedCall", "ScriptedChatModel", "tiny_model"]

@@ -1,57 +1,98 @@
-"""Checking a reply: what the evidence does not hold is replaced by its own words, however the reply arrives."""
+"""Checking a reply: what the evidence does not hold never reaches the person, however the reply arrives."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import numpy as np
 import pytest
 
 from tests.conftest import evidence
-from toolkit.answering.checking import ReplyChecker, declines
+from toolkit.answering import Evidence
+from toolkit.answering.checking import PLAIN, ReplyChecker, Support, fit_scales, sentences_of_reply, to_scales
+from toolkit.language import LANGUAGES
+from toolkit.reader import Reader
+from toolkit.testing import KeywordReader
 
 LAMP = evidence("The Ember lamp burns for 38 hours on a full battery.", source="lamp.md")
 PRICE = evidence("The Ember lamp costs 40 euros.", source="prices.csv", score=0.5)
-NEAR = evidence("The Ember lamp weighs 2 kilograms.", source="near.md", score=0.96)
 VOICE = frozenset({"ahoy", "friend", "fair", "wind"})
 QUESTION = "How long does the Ember lamp burn?"
+READERS: dict[str, Reader | None] = {"read": KeywordReader(), "unread": None}
 
 
-def check(reply: str, *items: object, question: str = QUESTION, piece: int = 0) -> tuple[str, ReplyChecker]:
-    checker = ReplyChecker(question, items or (LAMP, PRICE), VOICE)  # type: ignore[arg-type]
+def check(
+    reply: str, *items: Evidence, question: str = QUESTION, piece: int = 0, reader: Reader | None = READERS["read"]
+) -> tuple[str, ReplyChecker]:
+    checker = ReplyChecker(question, Support(question, items or (LAMP, PRICE), VOICE, reader))
     pieces = [reply[at : at + piece] for at in range(0, len(reply), piece)] if piece else [reply]
     sentences = [sentence for part in pieces for sentence in checker.feed(part)]
     sentences += checker.close()
-    return " ".join(sentences), checker
+    assert " ".join(sentences) == checker.text
+    return checker.text, checker
 
 
-def test_what_the_evidence_holds_passes_and_is_cited() -> None:
-    text, checker = check("Ahoy, friend. It burns for 38 hours. Fair winds!")
+@pytest.mark.parametrize("reader", READERS)
+def test_what_the_evidence_holds_passes_and_is_cited(reader: str) -> None:
+    text, checker = check("Ahoy, friend. It burns for 38 hours. Fair winds!", reader=READERS[reader])
     assert text == "Ahoy, friend. It burns for 38 hours. Fair winds!"
     assert checker.cited == [LAMP]
     assert checker.replaced == []
 
 
-def test_a_number_from_nowhere_is_replaced_by_the_quote() -> None:
-    text, checker = check("Ahoy, friend. It burns for 48 hours. Fair winds!")
+@pytest.mark.parametrize("reader", READERS)
+def test_a_number_from_nowhere_goes_and_the_quote_comes_before_the_farewell(reader: str) -> None:
+    text, checker = check("Ahoy, friend. It burns for 48 hours. Fair winds!", reader=READERS[reader])
     assert text == f"Ahoy, friend. {LAMP.quote} Fair winds!"
     assert checker.replaced == ["It burns for 48 hours."]
     assert checker.cited == [LAMP]
 
 
-def test_a_name_from_nowhere_is_replaced() -> None:
-    text, checker = check("It was made by Bertha in the lamp shop.")
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    "invented",
+    [
+        "It was made by Bertha in the lamp shop.",
+        "The warranty covers damage from dragons and goblins forever.",
+        "The lamp burns for 380 hours.",
+    ],
+    ids=["name", "words", "number"],
+)
+def test_what_stands_nowhere_is_left_out(invented: str, reader: str) -> None:
+    text, checker = check(invented, reader=READERS[reader])
     assert text == LAMP.quote
-    assert checker.replaced
-
-
-def test_words_from_nowhere_are_replaced() -> None:
-    text, _ = check("The warranty covers damage from dragons and goblins forever.")
-    assert text == LAMP.quote
+    assert checker.replaced == [invented]
 
 
 def test_a_number_of_the_question_may_be_said_again() -> None:
-    text, _ = check("The lamp burns 38 hours, more than 24.", question="Does the lamp burn 24 hours?")
+    asked = "Does the lamp burn 24 hours?"
+    text, _ = check("The lamp burns 38 hours, more than 24.", LAMP, question=asked, reader=None)
     assert "24" in text
+
+
+def test_a_number_from_nowhere_goes_however_sure_the_reader_is() -> None:
+    class Sure(KeywordReader):
+        def support(self, pairs: object) -> np.ndarray:
+            return np.ones(2, dtype=np.float32)
+
+    text, checker = check("It burns for 48 hours.", reader=Sure())
+    assert (text, checker.replaced) == (LAMP.quote, ["It burns for 48 hours."])
+
+
+def test_a_reader_that_sees_support_saves_other_words_for_the_same() -> None:
+    class Knowing(KeywordReader):
+        def support(self, pairs: object) -> np.ndarray:
+            return np.array([0.99, 0.01], dtype=np.float32)
+
+    said = "You get 38 hours of light from one charge."
+    text, checker = check(said, reader=Knowing())
+    assert (text, checker.cited) == (said, [LAMP])
+    assert check(said)[1].replaced == [said]
+
+
+def test_what_goes_is_not_replaced_where_something_else_states_the_evidence() -> None:
+    text, checker = check("It burns for 38 hours. It costs 41 euros. It holds 17 wicks.")
+    assert text == "It burns for 38 hours."
+    assert len(checker.replaced) == 2
+    assert checker.cited == [LAMP]
 
 
 def test_the_quote_comes_at_most_once() -> None:
@@ -60,40 +101,53 @@ def test_the_quote_comes_at_most_once() -> None:
     assert len(checker.replaced) == 3
 
 
-def test_a_repeated_sentence_is_dropped() -> None:
-    assert check("It burns for 38 hours. It burns for 38 hours. Ahoy. Ahoy.")[0] == "It burns for 38 hours. Ahoy."
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "It burns for 38 hours. It burns for 38 hours. Ahoy. Ahoy.",
+        f"{QUESTION} It burns for 38 hours. Ahoy.",
+        "It burns for 38 hours. the lamp burns the lamp burns the lamp burns the lamp burns. Ahoy.",
+    ],
+    ids=["said before", "asked", "in a circle"],
+)
+def test_what_says_nothing_new_is_dropped(reply: str) -> None:
+    text, checker = check(reply)
+    assert text == "It burns for 38 hours. Ahoy."
+    assert checker.replaced == []
 
 
-def test_a_reply_that_states_nothing_gets_the_evidence_added() -> None:
-    text, checker = check("Ahoy, friend.")
-    assert text == f"Ahoy, friend. {LAMP.quote}"
+def test_a_reply_that_states_nothing_gets_the_evidence_before_its_last_sentence() -> None:
+    text, checker = check("Ahoy, friend. Fair winds!")
+    assert text == f"Ahoy, friend. {LAMP.quote} Fair winds!"
     assert checker.cited == [LAMP]
-
-
-def test_two_that_nearly_tie_are_both_stated() -> None:
-    text, checker = check("Ahoy, friend. It burns for 38 hours. Fair winds!", LAMP, NEAR, PRICE)
-    assert text == f"Ahoy, friend. It burns for 38 hours. {NEAR.quote} Fair winds!"
-    assert checker.cited == [LAMP, NEAR]
-
-
-def test_a_decline_gets_nothing_added() -> None:
-    text, checker = check("Ahoy, friend. Our papers do not say.")
-    assert text == "Ahoy, friend. Our papers do not say."
-    assert checker.cited == []
+    text, checker = check("")
+    assert (text, checker.cited) == (LAMP.quote, [LAMP])
 
 
 def test_the_evidence_that_is_told_is_the_one_cited() -> None:
-    best = replace(PRICE, score=1.5)
-    _, checker = check("The Ember lamp costs 40 euros.", best, LAMP, question="What does the Ember lamp cost?")
-    assert checker.cited == [best]
-    _, checker = check("It burns for 38 hours on a full battery. The lamp costs 40 euros.")
+    text, checker = check("The Ember lamp costs 40 euros.", question="What does the Ember lamp cost?")
+    assert (text, checker.cited) == ("The Ember lamp costs 40 euros.", [PRICE])
+
+
+def test_the_best_supported_is_cited_first() -> None:
+    # of the first sentence three words in four stand in a note; the second is a note
+    _, checker = check("The lamp costs 40 euros, friend. The Ember lamp burns for 38 hours on a full battery.")
     assert checker.cited == [LAMP, PRICE]
 
 
-def test_the_best_evidence_is_always_stated() -> None:
-    text, checker = check("Ahoy, friend. The Ember lamp costs 40 euros. Fair winds!")
-    assert text == f"Ahoy, friend. The Ember lamp costs 40 euros. {LAMP.quote} Fair winds!"
-    assert checker.cited == [PRICE, LAMP]
+def test_a_number_in_brackets_cites_and_is_not_shown() -> None:
+    twin = evidence("The Ember lamp burns for 38 hours.", source="twin.md")
+    text, checker = check("It burns for 38 hours [2]. Fair winds!", LAMP, twin)
+    assert text == "It burns for 38 hours. Fair winds!"
+    assert checker.cited == [twin]
+    _, checker = check("It burns for 38 hours [1][2].", LAMP, twin)
+    assert checker.cited == [LAMP, twin]
+
+
+@pytest.mark.parametrize("mark", ["[2]", "[7]", "[0]"])
+def test_a_number_in_brackets_that_is_wrong_is_put_right(mark: str) -> None:
+    text, checker = check(f"It burns for 38 hours {mark}.")
+    assert (text, checker.cited) == ("It burns for 38 hours.", [LAMP])
 
 
 def test_a_last_sentence_that_was_cut_off_is_left_out() -> None:
@@ -101,10 +155,17 @@ def test_a_last_sentence_that_was_cut_off_is_left_out() -> None:
     assert check("It burns for 38 hours on a")[0] == "It burns for 38 hours on a"
 
 
+def test_the_last_sentence_waits_until_the_reply_is_over() -> None:
+    checker = ReplyChecker(QUESTION, Support(QUESTION, [LAMP], VOICE))
+    assert [*checker.feed("Ahoy, friend. ")] == []
+    assert [*checker.feed("It burns for 38 hours. ")] == ["Ahoy, friend."]
+    assert [*checker.close()] == ["It burns for 38 hours."]
+
+
 def test_without_evidence_nothing_is_added() -> None:
-    checker = ReplyChecker(QUESTION, [], VOICE)
+    checker = ReplyChecker(QUESTION, Support(QUESTION, [], VOICE))
     assert [*checker.feed("Ahoy, friend."), *checker.close()] == ["Ahoy, friend."]
-    assert [*ReplyChecker(QUESTION, []).close()] == []
+    assert [*ReplyChecker(QUESTION, Support(QUESTION, [])).close()] == []
 
 
 REPLIES = [
@@ -112,32 +173,81 @@ REPLIES = [
     "Ahoy! It burns for 48 hours. It burns for 48 hours. Fair winds! Fair winds! And",
     'He said "it burns for 38 hours." Ahoy.\n\nFair winds!  ',
     "The lamp costs 40.50 euros. It costs 40 euros.",
+    "It burns for 38 hours [1]. It costs 40 euros [2].",
     "ahoy",
     "",
     "Is it 38 hours?\nYes! Yes...",
 ]
 
 
+@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("reply", REPLIES)
 @pytest.mark.parametrize("piece", [1, 2, 7])
-def test_a_reply_fed_in_pieces_gives_what_it_gives_whole(reply: str, piece: int) -> None:
-    whole, kept = check(reply)
-    streamed, pieces = check(reply, piece=piece)
+def test_a_reply_fed_in_pieces_gives_what_it_gives_whole(reply: str, piece: int, reader: str) -> None:
+    whole, kept = check(reply, reader=READERS[reader])
+    streamed, pieces = check(reply, piece=piece, reader=READERS[reader])
     assert streamed == whole
     assert pieces.replaced == kept.replaced
     assert pieces.cited == kept.cited
 
 
 @pytest.mark.parametrize(
-    ("text", "declining"),
+    ("features", "held"),
     [
-        ("Our papers do not say a word about the mayor.", True),
-        ("I am sorry, the documents I have do not say anything about that.", True),
-        ("Nothing in the logbook about that, friend.", True),
-        ("The lamp burns for 38 hours.", False),
-        ("Do not open the glass while it burns.", False),
-        ("The papers are sent on Monday.", False),
+        ([-9.2, 0.0, 0.0, 0.0], True),  # a greeting: nothing strange, and nothing that a reader could hold
+        ([0.0, 0.5, 0.0, 0.0], True),
+        ([-9.2, 0.6, 0.0, 0.0], False),  # most of it strange, and no support
+        ([9.2, 0.0, 1.0, 0.0], False),  # a number from nowhere, however sure the reader is
+        ([9.2, 0.0, 0.0, 1.0], False),
     ],
 )
-def test_declining_is_recognised(text: str, declining: bool) -> None:
-    assert declines(text) is declining
+def test_the_plain_scales_keep_what_is_said_of_them(features: list[float], held: bool) -> None:
+    assert PLAIN.held(np.array(features)) is held
+
+
+def draws(count: int, support: float, unknown: float, seed: int) -> np.ndarray:
+    chance = np.random.default_rng(seed)
+    flags = (chance.random((count, 2)) < unknown / 2).astype(float)
+    return np.column_stack([chance.normal(support, 1.5, count), chance.uniform(0, unknown, count), flags])
+
+
+def test_fitted_scales_lose_no_more_than_they_may_and_leave_out_the_rest() -> None:
+    held, unheld = draws(300, 3.0, 0.2, 0), draws(300, -3.0, 0.9, 1)
+    for most in (0.02, 0.2):
+        scales = fit_scales(held, unheld, most)
+        lost = np.mean([not scales.held(row) for row in held])
+        assert lost <= most
+        assert lost >= most / 2
+    scales = fit_scales(held, unheld, 0.02)
+    assert np.mean([not scales.held(row) for row in unheld]) > 0.8
+    fresh = draws(300, 3.0, 0.2, 2)
+    assert np.mean([scales.held(row) for row in fresh]) > 0.9
+    assert to_scales(scales.to_dict()) == scales
+
+
+def test_what_is_strange_never_speaks_for_a_sentence() -> None:
+    # a small sample in which the invented sentences happen to state fewer numbers
+    held, unheld = draws(40, 1.0, 0.2, 0), draws(40, -1.0, 0.2, 1)
+    held[:, 2], unheld[:, 2] = 1.0, 0.0
+    scales = fit_scales(held, unheld, 0.1)
+    assert scales.numbers == 0.0
+    assert scales.support > 0
+    assert max(scales.unknown, scales.names) <= 0
+
+
+def test_a_german_sentence_is_read_by_german_words() -> None:
+    german = LANGUAGES["de"]
+    told = evidence("Die Laterne brennt achtunddreißig Stunden, der Docht hält zwölf Wochen.")
+    support = Support("Wie lange hält der Docht?", [told], frozenset(), KeywordReader(german), german)
+    right, wrong = "Der Docht hält 12 Wochen.", "Der Docht hält 13 Wochen."
+    assert support.of(right)[0] > 0.5 > support.of(wrong)[0]
+    features = [support.features(text, support.of(text)) for text in (right, wrong)]
+    assert [row[2] for row in features] == [0.0, 1.0]
+    # every noun has a capital: none of them is a name
+    assert [row[3] for row in features] == [0.0, 0.0]
+
+
+def test_a_reply_is_cut_where_the_checker_cuts_it() -> None:
+    sentences = ["Ahoy.", '"It burns."', "Fair winds!", "Yes?"]
+    assert sentences_of_reply('Ahoy. "It burns."  Fair winds!\nYes? ') == sentences
+    assert sentences_of_reply("  ") == []

@@ -8,15 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import evidence
-from toolkit.answering import EvidencePicker, Gate
-from toolkit.answering.gate import FEATURES, FOREIGN_QUESTIONS, fit_gate, gate_features
+from tests.conftest import evidence, passage
+from toolkit.answering import Evidence, EvidencePicker, Gate
+from toolkit.answering.evidence import Picked
+from toolkit.answering.gate import FEATURES, fit_gate, gate_features
 from toolkit.errors import DataError
-from toolkit.language import Lexicon
-from toolkit.testing import HashEmbedder
+from toolkit.language import LANGUAGES, Lexicon
+from toolkit.testing import HashEmbedder, KeywordReader
 
 LEXICON = Lexicon.of(["The lamp burns for 38 hours.", "The kite flies high.", "The lamp weighs two kilograms."])
 PICKER = EvidencePicker(HashEmbedder(256), LEXICON)
+
+
+def told(*items: Evidence) -> Picked:
+    """Return evidence that nobody read."""
+    return Picked(list(items), [])
+
+
+def named(question: str, picked: Picked, picker: EvidencePicker = PICKER) -> dict[str, float]:
+    return dict(zip(FEATURES, gate_features(question, picked, picker).tolist(), strict=True))
 
 
 def draws(count: int, centre: float, seed: int) -> np.ndarray:
@@ -29,21 +39,25 @@ def fitted() -> Gate:
 
 
 def test_features_are_named_and_finite() -> None:
-    found = gate_features("How long does the lamp burn?", [evidence("The lamp burns for 38 hours.")], PICKER)
+    found = gate_features("How long does the lamp burn?", told(evidence("The lamp burns for 38 hours.")), PICKER)
     assert found.shape == (len(FEATURES),)
     assert np.isfinite(found).all()
 
 
 def test_no_evidence_looks_like_no_answer() -> None:
-    nothing = gate_features("How long?", [], PICKER)
+    nothing = gate_features("How long?", told(), PICKER)
     assert nothing.shape == (len(FEATURES),)
-    assert nothing[:4].tolist() == [0, 0, 0, 0]
+    # no feature speaks more for an answer than where something was found that says nothing of it
+    something = gate_features("How long does the dragon sleep 99 nights?", told(evidence("A kite.")), PICKER)
+    strange = FEATURES.index("weight of the rarest missing word")
+    assert (nothing[:strange] <= something[:strange]).all()
+    assert (nothing[strange:-2] >= something[strange:-2]).all()
 
 
 def test_missing_words_and_numbers_show() -> None:
-    told = evidence("The lamp burns for 38 hours.")
-    known = dict(zip(FEATURES, gate_features("Does the lamp burn 38 hours?", [told], PICKER), strict=True))
-    strange = dict(zip(FEATURES, gate_features("Does the dragon burn 99 hours?", [told], PICKER), strict=True))
+    lamp = told(evidence("The lamp burns for 38 hours."))
+    known = named("Does the lamp burn 38 hours?", lamp)
+    strange = named("Does the dragon burn 99 hours?", lamp)
     assert known["a number of the question is missing"] == 0
     assert strange["a number of the question is missing"] == 1
     assert known["words of the question in all the evidence"] > strange["words of the question in all the evidence"]
@@ -113,5 +127,49 @@ def test_too_few_questions_are_refused() -> None:
         fit_gate(draws(50, 1, 0), draws(4, -1, 0), max_false_refusals=0.05)
 
 
-def test_foreign_questions_are_distinct() -> None:
-    assert len(set(FOREIGN_QUESTIONS)) == len(FOREIGN_QUESTIONS) >= 20
+SPAN, SECOND, ANSWERING = FEATURES[:3]
+
+
+def test_what_the_reader_makes_of_the_passages_shows() -> None:
+    reading = EvidencePicker(HashEmbedder(256), LEXICON, KeywordReader())
+    lamp, kite = passage("The lamp burns for 38 hours."), passage("The kite flies high.", number=1)
+    question = "How long does the lamp burn?"
+    for order in ([lamp, kite], [kite, lamp]):
+        picked = reading.pick(question, order, 6)
+        found = named(question, picked, reading)
+        spans = sorted((reading.best_span().score for reading in picked.readings), reverse=True)
+        assert (found[SPAN], found[SECOND]) == pytest.approx(spans)
+        assert found[SPAN] > 0 > found[SECOND]
+        assert found[ANSWERING] == pytest.approx(max(reading.answerable for reading in picked.readings))
+    alone = named(question, reading.pick(question, [lamp], 6), reading)
+    assert alone[SECOND] == alone[SPAN]
+
+
+def test_a_passage_with_nothing_left_to_read_is_as_far_as_it_goes() -> None:
+    reading = EvidencePicker(HashEmbedder(256), LEXICON, KeywordReader())
+    lamp, kite = passage("The lamp burns for 38 hours."), passage("The kite flies high.", number=1)
+    picked = reading.pick("lamp", [lamp, kite], 6, without={lamp.text})
+    found = gate_features("lamp", picked, reading)
+    assert np.isfinite(found).all()
+    assert found.min() >= -20
+
+
+def test_the_features_are_those_of_the_language_of_the_documents() -> None:
+    german = LANGUAGES["de"]
+    texts = ["Die Laternen brennen achtzehn Stunden.", "Der Drachen fliegt hoch."]
+    picker = EvidencePicker(HashEmbedder(256), Lexicon.of(texts, german))
+    asked = "Brennen die Laternen 18 Stunden?"
+    picked = picker.pick(asked, [passage(texts[0])], 6)
+    found = named(asked, picked, picker)
+    assert found["words of the question in all the evidence"] == 1.0
+    assert found["share of the question that no document knows"] == 0.0
+    assert found["a number of the question is missing"] == 0.0
+    assert named("Brennt sie 13 Stunden?", picked, picker)["a number of the question is missing"] == 1.0
+
+
+def test_the_gate_remembers_its_reader_and_what_counts_as_near() -> None:
+    yes = draws(100, 1.0, 0)
+    gate = fit_gate(yes, draws(100, -1.0, 1), max_false_refusals=0.05, reader="keywords@1")
+    assert gate.reader == "keywords@1"
+    close = yes[:, FEATURES.index("similarity of the closest evidence")]
+    assert 0.85 <= np.mean(close >= gate.near) <= 0.95

@@ -30,13 +30,14 @@ def bot(small_bot: Path, embedder: HashEmbedder) -> Iterator[Chatbot]:
 
 def scripted(folder: Path, *replies: str) -> Chatbot:
     loaded = Chatbot.load(folder, model=ScriptedChatModel(replies=list(replies)))
-    loaded.chain.gate = None
+    loaded.chain.planner.gate = None
     return loaded
 
 
 def calls(bot: Chatbot) -> Any:
-    assert isinstance(bot.chain.model, ScriptedChatModel)
-    return bot.chain.model.calls
+    model = bot.chain.speaker.model
+    assert isinstance(model, ScriptedChatModel)
+    return model.calls
 
 
 def test_the_public_names_are_at_the_top() -> None:

@@ -26,7 +26,7 @@ def model() -> ScriptedChatModel:
 @pytest.fixture
 def chain(small_bot: Path, embedder: HashEmbedder, model: ScriptedChatModel) -> Iterator[Runnable[Any, Any]]:
     bot = Chatbot.load(small_bot, model=model)
-    bot.chain.gate = None
+    bot.chain.planner.gate = None
     yield bot.as_runnable()
     bot.close()
 

@@ -1,0 +1,243 @@
+"""The one route of a question: what kind of message it is, what is searched for, what is found, what is shown.
+
+Serving and weaving both come through here, so that what an adapter is trained on is what it will be asked with.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from toolkit.answering.evidence import Evidence, EvidencePicker, Picked, shown, units_of
+from toolkit.answering.followups import standing_alone
+from toolkit.answering.gate import GATE_UNITS, Gate, gate_features
+from toolkit.answering.router import Kind, Router
+from toolkit.config import ChainSettings
+from toolkit.language import ENGLISH, Language, stems
+from toolkit.prompts import Message, Turn, answer_messages, talk_messages
+
+if TYPE_CHECKING:
+    from toolkit.engines.speaker import Speaker
+    from toolkit.store import Knowledge
+    from toolkit.store.retriever import Passage
+
+# About four letters make a token in the languages with an alphabet; the budget need not be kept to the token.
+_LETTERS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True)
+class Base:
+    """What the route has to know of the base.
+
+    Attributes:
+        grounded: Whether it was trained on the prompts of this project: follow-ups need no examples then.
+        reads_passages: Whether it is shown whole passages; a small one answers better from a few sentences.
+    """
+
+    grounded: bool = True
+    reads_passages: bool = False
+
+
+@dataclass(frozen=True)
+class Route:
+    """A message with all that its reply is written from.
+
+    Attributes:
+        question: What was said.
+        kind: What kind of message it is.
+        alone: The question as it is searched for: it stands alone.
+        passages: What was retrieved, best first.
+        evidence: What the model is shown, best first.
+        messages: The messages that the reply is written from.
+        declines: Whether the bot does not answer.
+        answerable: The gate's probability that the passages answer; None where none was asked.
+        nearest: What a decline adds: the nearest heading, or what the documents are about.
+        seconds: Time from the question to the evidence, in seconds.
+    """
+
+    question: str
+    kind: Kind
+    alone: str
+    passages: list[Passage]
+    evidence: list[Evidence]
+    messages: list[Message]
+    declines: bool = False
+    answerable: float | None = None
+    nearest: str = ""
+    seconds: float = 0.0
+
+
+class RoutePlanner:
+    """Plans the route of each message.
+
+    Args:
+        settings: The ``chain`` section of ``bot.yaml``.
+        name: What the bot is called.
+        speaker: What rewrites follow-ups; None leaves them as they are.
+        knowledge: The documents, or nothing.
+        k: Passages to fetch.
+        picker: Picks the evidence; needed with ``knowledge``.
+        gate: Decides whether to answer; None answers everything.
+        router: Tells talk from questions; None takes everything for a question.
+        language: The bot's language.
+        subjects: What the documents are about, a few words each.
+        base: What the base can do.
+    """
+
+    def __init__(
+        self,
+        settings: ChainSettings,
+        *,
+        name: str = "housevoice",
+        speaker: Speaker | None = None,
+        knowledge: Knowledge | None = None,
+        k: int = 8,
+        picker: EvidencePicker | None = None,
+        gate: Gate | None = None,
+        router: Router | None = None,
+        language: Language = ENGLISH,
+        subjects: Sequence[str] = (),
+        base: Base = Base(),
+    ) -> None:
+        self.settings = settings
+        self.name = name
+        self.speaker = speaker
+        self.knowledge = knowledge
+        self.k = k
+        self.picker = picker
+        self.gate = gate
+        self.router = router
+        self.language = language
+        self.subjects = list(subjects)
+        self.base = base
+
+    def plan(self, question: str, history: Sequence[Turn] = (), *, knowledge: bool = True) -> Route:
+        """Do every step before the answer.
+
+        Args:
+            question: What is said.
+            history: Earlier exchanges, oldest first; the last ``history_turns`` are looked at.
+            knowledge: Whether the documents are used.
+        """
+        started = time.perf_counter()
+        recent = list(history)[-self.settings.history_turns :] if self.settings.history_turns else []
+        kind = self.kind_of(question)
+        if not knowledge or self.knowledge is None or self.picker is None or kind == "talk":
+            return Route(question, kind, question, [], [], self._talk(question, recent))
+        if kind == "takeover":
+            return Route(question, kind, question, [], [], self._talk(question, recent), True, 0.0, self._about())
+        alone = self._alone(question, recent)
+        passages = self.knowledge.search(alone, k=self.k)
+        picked = self.picker.pick(alone, passages, self.units)
+        probability, declines = self._judge(alone, picked)
+        evidence = self.shown_of(picked)
+        return Route(
+            question=question,
+            kind=kind,
+            alone=alone,
+            passages=passages,
+            evidence=evidence,
+            messages=self.messages_for(alone, evidence),
+            declines=declines,
+            answerable=probability,
+            nearest=self._nearest(picked) if declines else "",
+            seconds=time.perf_counter() - started,
+        )
+
+    def kind_of(self, message: str) -> Kind:
+        """Tell talk, which needs no passages, and attempts at a takeover from questions."""
+        if self.router is None or self.picker is None:
+            return "question"
+        return self.router.kind(message, self.picker.vector(message))
+
+    def without_notes(self, route: Route, history: Sequence[Turn] = ()) -> Route:
+        """Return a route whose reply is written without notes, as for talk."""
+        recent = list(history)[-self.settings.history_turns :] if self.settings.history_turns else []
+        return replace(route, evidence=[], messages=self._talk(route.question, recent), declines=False)
+
+    def with_evidence(self, route: Route, evidence: Sequence[Evidence]) -> Route:
+        """Return a route with other evidence in place of its own: for weaving, where it counts in the report."""
+        listed = list(evidence)
+        return replace(route, evidence=listed, messages=self.messages_for(route.alone, listed), declines=False)
+
+    def pick(
+        self, question: str, passages: Sequence[Passage], count: int, *, without: Collection[str] = ()
+    ) -> Picked:
+        """Pick evidence for a question from passages; nothing without documents."""
+        return self.picker.pick(question, passages, count, without=without) if self.picker else Picked([], [])
+
+    @property
+    def units(self) -> int:
+        """Units of evidence that are picked for a message: what the gate looks at and what may be shown."""
+        return max(GATE_UNITS, self.settings.evidence_sentences)
+
+    def shown_of(self, picked: Picked, *, without: Collection[str] = ()) -> list[Evidence]:
+        """Return what the model is shown: the best sentences, or whole passages as far as the budget goes.
+
+        Args:
+            picked: What was picked.
+            without: Exact texts of units that are left out of whole passages as well.
+        """
+        best = picked.evidence[: self.settings.evidence_sentences]
+        whole = self.settings.evidence == "passages" or (
+            self.settings.evidence == "auto" and self.base.reads_passages
+        )
+        if not whole:
+            return best
+        room = self.settings.evidence_tokens * _LETTERS_PER_TOKEN
+        kept: list[Evidence] = []
+        for item in picked.evidence:
+            if any(item.passage.id == other.passage.id for other in kept):
+                continue
+            text = item.passage.text
+            if without:
+                units = units_of(text, self.language)
+                text = " ".join(unit.text for unit in units if unit.text not in without)
+            if kept and len(text) > room:
+                continue
+            room -= len(text)
+            known = item.stems | frozenset(stems(text, self.language))
+            kept.append(replace(item, quote=text, shown=shown(item.passage, text), stems=known))
+        return kept
+
+    def messages_for(self, alone: str, evidence: Sequence[Evidence]) -> list[Message]:
+        """Lay out the messages of an answer."""
+        return answer_messages(self.settings.system, alone, [item.shown for item in evidence])
+
+    def _talk(self, said: str, recent: Sequence[Turn]) -> list[Message]:
+        return talk_messages(self.settings.system, self.name, self.subjects, said, recent)
+
+    def _alone(self, question: str, recent: Sequence[Turn]) -> str:
+        if not recent or self.settings.rewrite == "never" or self.speaker is None:
+            return question
+        return standing_alone(question, recent, self.speaker, self.language, examples=not self.base.grounded)
+
+    def judge(self, question: str, passages: Sequence[Passage]) -> tuple[float | None, bool]:
+        """Return the gate's probability that passages answer a question, and whether the bot declines it."""
+        return self._judge(question, self.pick(question, passages, GATE_UNITS))
+
+    def _judge(self, question: str, picked: Picked) -> tuple[float | None, bool]:
+        """Return the gate's probability and whether to decline."""
+        if not picked.evidence:
+            return 0.0, True
+        if self.gate is None or self.picker is None:
+            return None, False
+        wide = Picked(picked.evidence[:GATE_UNITS], picked.readings)
+        probability = self.gate.probability(gate_features(question, wide, self.picker))
+        return probability, probability < self.gate.threshold
+
+    def _nearest(self, picked: Picked) -> str:
+        """Return what a decline adds: the nearest heading where something is near, or else the subjects."""
+        near = picked.evidence and self.gate and max(e.similarity for e in picked.evidence) >= self.gate.near
+        if near:
+            passage = max(picked.evidence, key=lambda item: item.similarity).passage
+            heading = passage.heading or str(passage.metadata.get("title") or passage.source)
+            return self.language.nearest.format(heading=heading)
+        return self._about()
+
+    def _about(self) -> str:
+        if not self.subjects:
+            return ""
+        return self.language.about.format(subjects=self.language.enumerated(self.subjects[:4]))
