@@ -12,7 +12,10 @@ from toolkit.config.section import Section
 class BaseSettings(Section):
     """The language model under the voice."""
 
-    model: str = Field("bundled", description="'bundled' (SmolLM2-135M-Instruct, grounded), 'bundled-plain', a hub id, or a local folder")
+    model: str = Field(
+        "bundled",
+        description="'bundled' (SmolLM2-135M-Instruct, grounded), 'bundled-plain', a hub id, or a local folder",
+    )
     revision: str | None = Field(None, description="branch, tag or commit of a hub id")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the model runs")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="number format of the weights")

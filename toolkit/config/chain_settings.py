@@ -21,8 +21,8 @@ class ChainSettings(Section):
     )
     reader: str = Field(
         "bundled",
-        description="what judges whether passages answer and sentences hold: 'bundled', a cross-encoder's id or folder, "
-        "or 'none'",
+        description="what judges whether passages answer and sentences hold: 'bundled', a cross-encoder's id or "
+        "folder, or 'none'",
     )
     evidence: Literal["auto", "sentences", "passages"] = Field(
         "auto", description="what the model is shown; 'auto' is sentences for the bundled base and passages for others"
