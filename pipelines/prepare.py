@@ -97,9 +97,20 @@ def unfitted_planner(parts: Parts) -> RoutePlanner:
     reader = parts.reader() if knowledge else None
     planner = make_planner(config, parts.model() if _needs_model(parts) else None, knowledge, reader, lexicon)
     if planner.picker:
-        planner.router = fit_router(planner.picker.encoder, planner.language)
+        planner.router = fit_router(planner.picker.encoder, planner.language, _known_questions(parts))
         planner.subjects = subjects_of(_titles(parts), planner)
     return planner
+
+
+def _known_questions(parts: Parts) -> list[str]:
+    """Return what is certain to be a question here: those to calibrate on, those declined, and the headings.
+
+    They bring the words of the house, which no list of a language has.
+    """
+    knowledge = parts.knowledge()
+    headings = {heading.rsplit(" > ", 1)[-1] for _, heading, _ in knowledge.texts()} if knowledge else set()
+    declined = [example.question for example in parts.examples()[0] if example.declines]
+    return [item.question for item in parts.calibration()] + declined + sorted(filter(None, headings))
 
 
 def _titles(parts: Parts) -> list[str]:

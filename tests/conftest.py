@@ -158,10 +158,13 @@ def use_reader(patch: pytest.MonkeyPatch, double: KeywordReader) -> None:
     """Let every way to load a reader by name give ``double``, or nothing for ``none``."""
     import toolkit.reader
 
+    def load(name: str = "bundled", device: str = "auto") -> KeywordReader | None:
+        return None if name == "none" else double
+
     real = toolkit.reader.load_reader
     for name, module in list(sys.modules.items()):
         if name.split(".")[0] in ("toolkit", "pipelines") and getattr(module, "load_reader", None) is real:
-            patch.setattr(module, "load_reader", lambda name="bundled", device="auto": None if name == "none" else double)
+            patch.setattr(module, "load_reader", load)
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,8 @@ def make_bot(replies: Any, knowledge: Knowledge | None = None, *, voice: bool = 
     """Return a bot whose model replies what it was told to."""
     picker = None
     if knowledge:
-        picker = EvidencePicker(knowledge.embedder, Lexicon.of(text for _, _, text in knowledge.texts()), KeywordReader())
+        lexicon = Lexicon.of(text for _, _, text in knowledge.texts())
+        picker = EvidencePicker(knowledge.embedder, lexicon, KeywordReader())
     stems = frozenset({"ahoy", "friend", "fair", "wind"})
     settings = BotConfig.model_validate({"name": "house", "voice": {}, **config})
     model = ScriptedChatModel(replies=replies)

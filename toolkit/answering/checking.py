@@ -226,7 +226,7 @@ def fit_scales(held: np.ndarray, unheld: np.ndarray, most_lost: float) -> Scales
     weights = model.coef_[0].copy()
     # A strange word, number or name never speaks for a sentence, whatever a small sample says.
     weights = np.where([True, False, False, False], np.maximum(weights, 0), np.minimum(weights, 0))
-    threshold = float(np.quantile(held @ weights, most_lost))
+    threshold = float(np.quantile(held @ weights, most_lost, method="lower"))
     support, unknown, strange_numbers, strange_names = (float(weight) for weight in weights)
     return Scales(support, unknown, strange_numbers, strange_names, bias=-threshold + 1e-6)
 

@@ -196,7 +196,8 @@ def fit_gate(
     )[:, 1]
     judged = real if (real & (y == 1)).sum() >= _FEWEST_ASKED else ~real
     yes, no = held_out[judged & (y == 1)], held_out[judged & (y == 0)]
-    threshold = float(np.quantile(yes, max_false_refusals))
+    # Lower: between two of few questions, more of them would be declined than may be.
+    threshold = float(np.quantile(yes, max_false_refusals, method="lower"))
     model.fit((x - mean) / scale, y, sample_weight=weight)
     report = {
         "answerable": float(len(yes)),

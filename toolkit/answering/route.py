@@ -129,7 +129,7 @@ class RoutePlanner:
         if kind == "takeover":
             return Route(question, kind, question, [], [], self._talk(question, recent), True, 0.0, self._about())
         alone = self._alone(question, recent)
-        passages = self.knowledge.search(alone, k=self.k)
+        passages = self.search(alone)
         picked = self.picker.pick(alone, passages, self.units)
         probability, declines = self._judge(alone, picked)
         evidence = self.shown_of(picked)
@@ -145,6 +145,10 @@ class RoutePlanner:
             nearest=self._nearest(picked) if declines else "",
             seconds=time.perf_counter() - started,
         )
+
+    def search(self, question: str) -> list[Passage]:
+        """Return the passages for a question that stands alone, best first; none without documents."""
+        return self.knowledge.search(question, k=self.k) if self.knowledge else []
 
     def kind_of(self, message: str) -> Kind:
         """Tell talk, which needs no passages, and attempts at a takeover from questions."""

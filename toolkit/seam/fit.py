@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ _FEWEST_ROWS_FOR_THE_SCALES = 20
 _MOST_LOST = 0.02
 # A subject is a heading of a document: of so many, those that lie furthest apart are named.
 _SUBJECTS = 6
+_LONGEST_SUBJECT_WORDS = 3
+_TITLE_END = re.compile(r"\s+[-–—|]\s+|:\s+")
 
 
 def voice_words(rows: Sequence[SeamRow], planner: RoutePlanner) -> frozenset[str]:
@@ -51,7 +54,7 @@ def subjects_of(titles: Sequence[str], planner: RoutePlanner) -> list[str]:
         titles: One for each document.
         planner: The bot's route, for its embedder.
     """
-    distinct = list(dict.fromkeys(title.strip() for title in titles if title.strip()))
+    distinct = list(dict.fromkeys(filter(None, map(_as_subject, titles))))
     if planner.picker is None or not distinct:
         return []
     vectors = planner.picker.encoder.encode(distinct)
@@ -61,6 +64,13 @@ def subjects_of(titles: Sequence[str], planner: RoutePlanner) -> list[str]:
         nearest[taken] = np.inf
         taken.append(int(nearest.argmin()))
     return [distinct[index] for index in taken]
+
+
+def _as_subject(title: str) -> str:
+    """Return a title as a thing to speak of: without what follows a colon or a dash; empty where it is a sentence."""
+    short = _TITLE_END.split(title.strip())[0].strip()
+    short = short.capitalize() if short.isupper() else short
+    return short if len(short.split()) <= _LONGEST_SUBJECT_WORDS else ""
 
 
 def fit_checking(rows: Sequence[SeamRow], planner: RoutePlanner, voice: frozenset[str], seed: int = 0) -> Scales:
@@ -159,7 +169,7 @@ def fit_on_bot(
         no.append(_features(question, planner))
         tell()
     for item in questions:
-        found = _found(item.question, planner)
+        found = planner.search(item.question)
         known = not item.unanswerable and (not item.facts or any(holds_facts(p.text, item.facts) for p in found))
         asked[not known].append(_features(item.question, planner, found))
         tell()
@@ -178,11 +188,6 @@ def reader_identity(planner: RoutePlanner) -> str:
     return reader.identity if reader else ""
 
 
-def _found(question: str, planner: RoutePlanner) -> list[Passage]:
-    assert planner.knowledge is not None
-    return planner.knowledge.search(question, k=planner.k)
-
-
 def _features(
     question: str,
     planner: RoutePlanner,
@@ -191,7 +196,7 @@ def _features(
     without: Collection[str] = (),
 ) -> np.ndarray:
     """Return what the gate sees of a question when the bot serves, or would see without some units."""
-    found = _found(question, planner) if passages is None else passages
+    found = planner.search(question) if passages is None else passages
     picked = planner.pick(question, found, GATE_UNITS, without=without)
     return gate_features(question, picked, _picker(planner))
 

@@ -121,10 +121,12 @@ def _row(example: Example, planner: RoutePlanner) -> SeamRow:
     if _supporting(example.reply, route.alone, route.evidence, planner) is not None:
         return SeamRow(example, "passages", replace(route, declines=False))
     # The question alone may not find what the reply says: look with the reply, and show that among the rest.
-    better = planner.shown_of(planner.pick(f"{route.alone} {example.reply}", route.passages, planner.units))
-    best = _supporting(example.reply, route.alone, better[: len(route.evidence)], planner)
+    both = f"{route.alone} {example.reply}"
+    better = planner.pick(both, planner.search(both), _UNITS_LOOKED_THROUGH)
+    best = _supporting(example.reply, route.alone, better.evidence, planner)
     if best is None:
         return _alone(example, route, planner)
+    (best,) = planner.shown_of(Picked([best], []))
     kept = [item for item in route.evidence if item.quote != best.quote][: max(0, len(route.evidence) - 1)]
     return SeamRow(example, "passages", planner.with_evidence(route, [*kept, best]), put_in=True)
 

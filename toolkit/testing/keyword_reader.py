@@ -20,7 +20,8 @@ class KeywordReader:
     """Reads by shared words: a sentence answers as far as it holds the words of the question.
 
     The answer is the words of such a sentence that the question does not bring along. A sentence is supported as far
-    as the evidence holds its words, and not at all where it states a number that the evidence does not.
+    as the evidence holds its words, if it holds two of them, and not at all where the sentence states a number that the
+    evidence does not.
 
     Args:
         language: The language of the texts.
@@ -69,6 +70,6 @@ class KeywordReader:
 
     def _supports(self, sentence: str, evidence: str) -> float:
         said, told = set(stems(sentence, self.language)), set(stems(evidence, self.language))
-        if not said or numbers(sentence, self.language) - numbers(evidence, self.language):
+        if len(said & told) < 2 or numbers(sentence, self.language) - numbers(evidence, self.language):
             return 0.0
         return len(said & told) / len(said)

@@ -225,6 +225,14 @@ def test_fitted_scales_lose_no_more_than_they_may_and_leave_out_the_rest() -> No
     assert to_scales(scales.to_dict()) == scales
 
 
+@pytest.mark.parametrize("count", [7, 13, 28])
+def test_of_few_sentences_no_more_are_left_out_than_may_be(count: int) -> None:
+    held, unheld = draws(count, 1.0, 0.3, count), draws(40, -1.0, 0.6, 1)
+    for most in (0.05, 0.1, 0.2, 0.4):
+        scales = fit_scales(held, unheld, most)
+        assert np.mean([not scales.held(row) for row in held]) <= most
+
+
 def test_what_is_strange_never_speaks_for_a_sentence() -> None:
     # a small sample in which the invented sentences happen to state fewer numbers
     held, unheld = draws(40, 1.0, 0.2, 0), draws(40, -1.0, 0.2, 1)

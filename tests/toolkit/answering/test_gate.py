@@ -77,6 +77,13 @@ def test_the_gate_tells_them_apart_and_says_how_well(fitted: Gate) -> None:
     assert fitted.report["right_refusals"] > 0.85
 
 
+@pytest.mark.parametrize("count", [7, 13, 28])
+def test_of_few_questions_no_more_are_declined_than_may_be(count: int) -> None:
+    for most in (0.05, 0.08, 0.2, 0.4):
+        gate = fit_gate(draws(count, 0.5, count), draws(40, -0.5, 1), max_false_refusals=most)
+        assert gate.report["false_refusals"] <= most
+
+
 def test_a_higher_price_of_refusing_lowers_the_threshold() -> None:
     yes, no = draws(200, 0.3, 0), draws(200, -0.3, 1)
     loose = fit_gate(yes, no, max_false_refusals=0.02)

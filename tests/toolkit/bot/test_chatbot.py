@@ -89,6 +89,15 @@ def test_asking_many_keeps_their_order(bot: Chatbot) -> None:
     assert [answer.text for answer in answers] == [bot.ask(question).text for question in asked]
 
 
+def test_the_bot_goes_by_its_title(bot_copy: Path, embedder: HashEmbedder) -> None:
+    raw = yaml.safe_load((bot_copy / "bot.yaml").read_text())
+    (bot_copy / "bot.yaml").write_text(yaml.safe_dump(raw | {"title": "The house of lamps"}))
+    bot = scripted(bot_copy, "Ahoy!")
+    bot.ask("Hello!", knowledge=False)
+    assert "Your name is The house of lamps." in calls(bot)[0].messages[0]["content"]
+    bot.close()
+
+
 def test_search_and_retriever_find_the_same(bot: Chatbot) -> None:
     found = bot.search("Storm kite", k=2)
     assert found[0].source == "kite.md"
@@ -143,6 +152,19 @@ def test_another_embedder_is_refused(bot_copy: Path, monkeypatch: pytest.MonkeyP
         Chatbot.load(bot_copy, model=ScriptedChatModel(replies=[]))
 
 
+def test_another_reader_than_the_gate_was_fitted_with_is_refused(
+    bot_copy: Path, embedder: HashEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ScriptedChatModel(replies=[])
+    Chatbot.load(bot_copy, model=model).close()
+    change(bot_copy, "chain", {"reader": "none"})
+    with pytest.raises(DataError, match=r"another reader \(keywords@1\) than the one found now \(none\)") as caught:
+        Chatbot.load(bot_copy, model=model)
+    assert "build the bot again" in caught.value.hint
+    (bot_copy / "chain" / "gate.json").unlink()  # without a gate nothing compares scores
+    Chatbot.load(bot_copy, model=model).close()
+
+
 def test_another_template_is_refused(bot_copy: Path, embedder: HashEmbedder) -> None:
     place = BotFolder(bot_copy)
     lock = read_lock(place)
@@ -164,6 +186,7 @@ def test_a_bot_without_documents_says_so(bot_copy: Path) -> None:
     shutil.rmtree(bot_copy / "knowledge")
     bot = Chatbot.load(bot_copy, model=ScriptedChatModel(replies=["Ahoy!"]))
     assert bot.ask("Hi?").passages == []
+    assert "Your name is house." in calls(bot)[0].messages[0]["content"]
     for look in (lambda: bot.search("a"), lambda: bot.retriever):
         with pytest.raises(DataError, match="no documents"):
             look()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.answering import Gate
+from toolkit.answering import Gate, Router, Scales
 from toolkit.answering.gate import FEATURES
 from toolkit.bot import (
     BotFolder,
@@ -28,7 +28,7 @@ from toolkit.bot import (
 from toolkit.config import parse_config
 from toolkit.errors import AdapterMismatch, DataError, ModelError
 from toolkit.files import write_text
-from toolkit.language import Lexicon
+from toolkit.language import ENGLISH, LANGUAGES, NEUTRAL, Language, Lexicon
 
 
 def folder(place: Path) -> BotFolder:
@@ -109,19 +109,44 @@ def test_damaged_settings_are_named(content: str, tmp_path: Path) -> None:
         read_config(BotFolder(tmp_path))
 
 
-def parts(gate: Gate | None) -> ChainParts:
-    return ChainParts(gate, Lexicon(3, Counter({"lamp": 2, "öl": 1})), frozenset({"ahoy", "fair"}), "Nay, frænd.")
+def parts(gate: Gate | None, router: Router | None = None, language: Language = ENGLISH) -> ChainParts:
+    return ChainParts(
+        gate,
+        Lexicon(3, Counter({"lamp": 2, "öl": 1}), language),
+        frozenset({"ahoy", "fair"}),
+        "Nay, frænd.",
+        router,
+        Scales(0.5, -1.0, -2.0, -3.0, 4.0),
+        ("Lamps", "Öl"),
+    )
 
 
 def test_parts_of_the_chain_read_back(tmp_path: Path) -> None:
     zeros = [0.0] * len(FEATURES)
-    for gate in (Gate(zeros, 0.5, zeros, zeros, 0.25, {"answerable": 3.0}), None):
-        write_parts(folder(tmp_path), parts(gate))
-        assert read_parts(BotFolder(tmp_path)) == parts(gate)
-    assert not (tmp_path / "chain" / "gate.json").exists()
+    gate = Gate(zeros, 0.5, zeros, zeros, 0.25, near=0.5, reader="bundled@1", report={"answerable": 3.0})
+    router = Router([[0.5, 1.0]] * 3, [0.0, 1.0, 2.0], {"talk": 7.0})
+    german, neutral = LANGUAGES["de"], NEUTRAL
+    for fitted in (parts(gate, router), parts(None), parts(gate, None, german), parts(None, router, neutral)):
+        write_parts(folder(tmp_path), fitted)
+        back = read_parts(BotFolder(tmp_path))
+        assert back == fitted
+        assert back.lexicon.language is fitted.lexicon.language
+        assert (tmp_path / "chain" / "gate.json").exists() is (fitted.gate is not None)
 
 
-@pytest.mark.parametrize("name", ["lexicon.json", "voice.json"])
+def test_a_bot_is_fitted_when_all_of_it_is_there(tmp_path: Path) -> None:
+    place = folder(tmp_path)
+    write_config(place, parse_config({"name": "a", "voice": {}}, tmp_path / "bot.yaml"))
+    assert not place.is_fitted()
+    write_parts(place, parts(None))
+    assert place.is_fitted()
+    for name in ("lexicon.json", "voice.json", "route.json"):
+        (place.chain / name).unlink()
+        assert not place.is_fitted()
+        write_parts(place, parts(None))
+
+
+@pytest.mark.parametrize("name", ["lexicon.json", "voice.json", "route.json"])
 def test_missing_parts_are_named(name: str, tmp_path: Path) -> None:
     write_parts(folder(tmp_path), parts(None))
     (tmp_path / "chain" / name).unlink()
@@ -152,6 +177,7 @@ def test_what_a_built_bot_holds(small_bot: Path) -> None:
     assert lock["base"]["fingerprint"]
     assert lock["template"]
     assert lock["embedder"]["dimension"] == 256
-    for part in (place.config, place.adapter / "tune.json", place.chain / "gate.json", place.report / "report.json"):
+    fitted = [place.chain / name for name in ("gate.json", "lexicon.json", "route.json", "voice.json")]
+    for part in (place.config, place.adapter / "tune.json", *fitted, place.report / "report.json"):
         assert part.is_file(), part
     assert not [path for path in place.adapter.rglob("*") if path.suffix in (".bin", ".pkl", ".pt")]
