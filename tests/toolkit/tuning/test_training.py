@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import REPLIES, mounted_disk
+from toolkit.answering import Route
 from toolkit.bot import BotFolder
 from toolkit.config import VoiceSettings
 from toolkit.errors import DataError, StoreFull
@@ -38,9 +39,7 @@ ROWS = [
     SeamRow(
         Example(asked, said, (), number, number),
         "passages" if number < 9 else "alone",
-        asked,
-        (),
-        answer_messages("Be kind.", asked, ["A note."] if number < 9 else []),
+        Route(asked, "question", asked, [], [], answer_messages("Be kind.", asked, ["A note."] if number < 9 else [])),
     )
     for number, (asked, said) in enumerate(REPLIES, start=1)
 ]
