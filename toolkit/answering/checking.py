@@ -125,8 +125,8 @@ class Support:
 class ReplyChecker:
     """Lets the sentences of a reply through as they come, and leaves out what the evidence does not hold.
 
-    A reply none of whose sentences states any of the evidence gets the best of it in its own words, before its last
-    sentence, which is held back until then.
+    A reply states the best of its evidence first: where the model states another piece before it, or none at all, the
+    best is put there in its own words. The last sentence is held back until that is known.
 
     Args:
         question: The question that is answered.
@@ -169,9 +169,7 @@ class ReplyChecker:
             yield from self._judge(rest)  # a last sentence that ran into the length limit is left out
         last, self._held = self._held, None
         if not self._scores and self._support.evidence:
-            best = " ".join(self._support.evidence[0].quote.split())
-            self._scores[0] = 0.0
-            yield from self._let_through(best)
+            yield from self._state_best()
         if last is not None:
             yield from self._let_through(last)
 
@@ -185,6 +183,9 @@ class ReplyChecker:
             return
         if self._held is not None:
             yield from self._let_through(self._held)
+            self._held = None
+        if support.max(initial=0.0) >= _SUPPORTED and support[0] < _SUPPORTED and 0 not in self._scores:
+            yield from self._state_best()  # a small model tells the neighbouring fact: the best comes first
         self._held = sentence
         self._cite(written, support)
 
@@ -196,6 +197,11 @@ class ReplyChecker:
         runs = Counter(zip(words, words[1:], words[2:], strict=False))
         return len(words) >= 8 and 1 - len(runs) / max(1, sum(runs.values())) >= _LOOPING_SHARE
 
+    def _state_best(self) -> Iterator[str]:
+        """Yield the best evidence in its own words."""
+        self._scores[0] = 1.0
+        yield from self._let_through(" ".join(self._support.evidence[0].quote.split()))
+
     def _let_through(self, sentence: str) -> Iterator[str]:
         self.sentences.append(sentence)
         yield sentence
@@ -204,8 +210,8 @@ class ReplyChecker:
         """Note the evidence that a sentence states: what it cites by number, if it holds, or what supports it best."""
         numbered = [int(mark) - 1 for mark in _MARK.findall(written)]
         right = [index for index in numbered if 0 <= index < len(support) and support[index] >= _SUPPORTED]
-        if not right and len(support) and support.max() >= _SUPPORTED:
-            right = [int(support.argmax())]
+        if not right:  # a fact may stand in more than one place
+            right = [index for index, score in enumerate(support) if score >= _SUPPORTED]
         for index in right:
             self._scores[index] = max(self._scores.get(index, 0.0), float(support[index]))
 

@@ -28,7 +28,7 @@ class ChainSettings(Section):
         "auto", description="what the model is shown; 'auto' is sentences for the bundled base and passages for others"
     )
     evidence_sentences: Annotated[int, Field(ge=1, le=20)] = Field(
-        3, description="sentences picked from the passages and shown to the model"
+        2, description="sentences picked from the passages and shown to the model"
     )
     evidence_tokens: Annotated[int, Field(ge=64)] = Field(
         1200, description="room for whole passages, in tokens of about four letters"

@@ -128,7 +128,7 @@ def _row(example: Example, planner: RoutePlanner) -> SeamRow:
         return _alone(example, route, planner)
     (best,) = planner.shown_of(Picked([best], []))
     kept = [item for item in route.evidence if item.quote != best.quote][: max(0, len(route.evidence) - 1)]
-    return SeamRow(example, "passages", planner.with_evidence(route, [*kept, best]), put_in=True)
+    return SeamRow(example, "passages", planner.with_evidence(route, [best, *kept]), put_in=True)
 
 
 def _alone(example: Example, route: Route, planner: RoutePlanner) -> SeamRow:

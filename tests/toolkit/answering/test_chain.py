@@ -207,5 +207,5 @@ def test_the_best_supported_citation_comes_first(house: Knowledge) -> None:
     price, burning = "The Ember lamp costs 40 euros, friend.", "The Ember lamp burns for 38 hours on a full battery."
     chain, _ = make_chain([f"Ahoy, friend. {price} {burning} Fair winds!"], house)
     answer = chain.answer(QUESTION)
-    assert answer.text == f"Ahoy, friend. {price} {burning} Fair winds!"
+    assert answer.text == f"Ahoy, friend. {burning} {price} Fair winds!"
     assert [citation.quote for citation in answer.citations] == [burning, "The Ember lamp costs 40 euros."]

@@ -125,8 +125,15 @@ def test_a_reply_that_states_nothing_gets_the_evidence_before_its_last_sentence(
 
 
 def test_the_evidence_that_is_told_is_the_one_cited() -> None:
-    text, checker = check("The Ember lamp costs 40 euros.", question="What does the Ember lamp cost?")
+    text, checker = check("The Ember lamp costs 40 euros.", PRICE, LAMP, question="What does the Ember lamp cost?")
     assert (text, checker.cited) == ("The Ember lamp costs 40 euros.", [PRICE])
+
+
+def test_the_best_evidence_comes_before_a_neighbouring_fact() -> None:
+    text, checker = check("Ahoy. The Ember lamp costs 40 euros. Fair winds!")
+    burns, costs = "The Ember lamp burns for 38 hours on a full battery.", "The Ember lamp costs 40 euros."
+    assert text == f"Ahoy. {burns} {costs} Fair winds!"
+    assert checker.cited == [LAMP, PRICE]
 
 
 def test_the_best_supported_is_cited_first() -> None:
