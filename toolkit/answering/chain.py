@@ -51,7 +51,8 @@ class Answer:
     Attributes:
         question: What was asked.
         text: The reply.
-        citations: Where it stands, the best supported first; empty for a decline or a reply without passages.
+        citations: Where it stands, the best supported first; for a decline the heading that it names as the nearest, if
+            any; empty for a reply without passages.
         passages: What was retrieved, best first.
         abstained: Whether the reply says that the documents do not tell.
         adapter: Whether the voice was on.
@@ -246,7 +247,8 @@ class Chain:
 
     def _declined(self, route: Route, started: float, adapter: bool) -> Answer:
         text = " ".join(filter(None, [self.decline, route.nearest]))
-        return self._answer(route, started, text, [], True, adapter, None, [])
+        near = [route.near] if route.near else []  # what it names: people look there next
+        return self._answer(route, started, text, near, True, adapter, None, [])
 
     def _finish(
         self, route: Route, started: float, text: str, checker: ReplyChecker, adapter: bool, first: float | None

@@ -54,6 +54,7 @@ class Route:
         declines: Whether the bot does not answer.
         answerable: The gate's probability that the passages answer; None where none was asked.
         nearest: What a decline adds: the nearest heading, or what the documents are about.
+        near: The evidence under that heading; None where nothing is near.
         seconds: Time from the question to the evidence, in seconds.
     """
 
@@ -66,6 +67,7 @@ class Route:
     declines: bool = False
     answerable: float | None = None
     nearest: str = ""
+    near: Evidence | None = None
     seconds: float = 0.0
 
 
@@ -132,7 +134,7 @@ class RoutePlanner:
         passages = self.search(alone)
         picked = self.picker.pick(alone, passages, self.units)
         probability, declines = self._judge(alone, picked)
-        evidence = self.shown_of(picked)
+        evidence, near = self.shown_of(picked), self._near(picked)
         return Route(
             question=question,
             kind=kind,
@@ -142,7 +144,8 @@ class RoutePlanner:
             messages=self.messages_for(alone, evidence),
             declines=declines,
             answerable=probability,
-            nearest=self._nearest(picked) if declines else "",
+            nearest=self._nearest(near) if declines else "",
+            near=near if declines else None,
             seconds=time.perf_counter() - started,
         )
 
@@ -232,11 +235,15 @@ class RoutePlanner:
         probability = self.gate.probability(gate_features(question, wide, self.picker))
         return probability, probability < self.gate.threshold
 
-    def _nearest(self, picked: Picked) -> str:
+    def _near(self, picked: Picked) -> Evidence | None:
+        """Return the closest evidence, if it is as close as that of nine answerable questions in ten."""
+        closest = max(picked.evidence, key=lambda item: item.similarity, default=None)
+        return closest if closest and self.gate and closest.similarity >= self.gate.near else None
+
+    def _nearest(self, near: Evidence | None) -> str:
         """Return what a decline adds: the nearest heading where something is near, or else the subjects."""
-        near = picked.evidence and self.gate and max(e.similarity for e in picked.evidence) >= self.gate.near
         if near:
-            passage = max(picked.evidence, key=lambda item: item.similarity).passage
+            passage = near.passage
             heading = passage.heading or str(passage.metadata.get("title") or passage.source)
             return self.language.nearest.format(heading=heading)
         return self._about()
