@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from pipelines.steps import Step, digest
 from toolkit.answering import fit_router
 from toolkit.bot import ChainParts
 from toolkit.errors import DataError
-from toolkit.language import Lexicon
+from toolkit.language import Lexicon, language_of
 from toolkit.seam import fit_checking, fit_on_bot, subjects_of, typical_declines, voice_words, weave
 
 if TYPE_CHECKING:
@@ -88,38 +89,31 @@ class PrepareStep(Step["Prepared | None"]):
 def unfitted_planner(parts: Parts) -> RoutePlanner:
     """Return the route as it will serve, but for what is fitted with it."""
     from toolkit.bot.assembly import make_planner
-    from toolkit.language import Lexicon, language_of
 
     config, knowledge = parts.config, parts.knowledge()
-    texts = [f"{heading} {text}" for _, heading, text in knowledge.texts()] if knowledge else []
+    held = list(knowledge.texts()) if knowledge else []
+    texts = [f"{heading} {text}" for _, heading, text in held]
     said = texts or [example.reply for example in parts.examples()[0]]
     lexicon = Lexicon.of(texts, language_of(said, config.language))
     reader = parts.reader() if knowledge else None
     planner = make_planner(config, parts.model() if _needs_model(parts) else None, knowledge, reader, lexicon)
     if planner.picker:
-        planner.router = fit_router(planner.picker.encoder, planner.language, _known_questions(parts))
-        planner.subjects = subjects_of(_titles(parts), planner)
+        headings = {heading.rsplit(" > ", 1)[-1] for _, heading, _ in held}
+        planner.router = fit_router(planner.picker.encoder, planner.language, _known_questions(parts, headings))
+        titles: dict[str, str] = {}
+        for source, heading, _ in held:  # the first passage of a document stands under its title
+            titles.setdefault(source, heading.split(" > ")[0])
+        planner.subjects = subjects_of(list(titles.values()), planner)
     return planner
 
 
-def _known_questions(parts: Parts) -> list[str]:
+def _known_questions(parts: Parts, headings: Collection[str]) -> list[str]:
     """Return what is certain to be a question here: those to calibrate on, those declined, and the headings.
 
     They bring the words of the house, which no list of a language has.
     """
-    knowledge = parts.knowledge()
-    headings = {heading.rsplit(" > ", 1)[-1] for _, heading, _ in knowledge.texts()} if knowledge else set()
     declined = [example.question for example in parts.examples()[0] if example.declines]
     return [item.question for item in parts.calibration()] + declined + sorted(filter(None, headings))
-
-
-def _titles(parts: Parts) -> list[str]:
-    """Return the title of each document: what the first of its passages stands under."""
-    knowledge = parts.knowledge()
-    first: dict[str, str] = {}
-    for source, heading, _ in knowledge.texts() if knowledge else []:
-        first.setdefault(source, heading.split(" > ")[0])
-    return list(first.values())
 
 
 def _needs_model(parts: Parts) -> bool:

@@ -39,13 +39,13 @@ class TuneStep(Step[TuneResult]):
     name = "tune"
 
     def __init__(self, prepared: Prepared | None) -> None:
-        self._prepared = prepared
+        self._rows = None if prepared is None else [row for row in prepared.rows if row.trains]
 
     def made_from(self, parts: Parts) -> str:
         """Name the rows, the settings of the voice and the base."""
-        if self._prepared is None:
+        if self._rows is None:
             return parts.lock.inputs.tune
-        return tune_digest([row for row in self._prepared.rows if row.trains], parts.config, parts.fingerprint())
+        return tune_digest(self._rows, parts.config, parts.fingerprint())
 
     def is_fresh(self, parts: Parts) -> bool:
         """Tell whether the adapter that is there was trained on the very same."""
@@ -59,8 +59,8 @@ class TuneStep(Step[TuneResult]):
         """Train; see :func:`tune`."""
         from toolkit.models import release_memory
 
-        assert self._prepared is not None, "an adapter that is not there is not fresh, and its rows are woven"
-        report = tune(parts, [row for row in self._prepared.rows if row.trains])
+        assert self._rows is not None, "an adapter that is not there is not fresh, and its rows are woven"
+        report = tune(parts, self._rows)
         release_memory()  # the base of a QLoRA tune, and the optimizer, before the bot is measured
         # Named anew: a base of the hub has its name only once it was fetched.
         parts.lock.inputs.tune = self.made_from(parts)

@@ -40,7 +40,7 @@ def make_chain(
     planner = RoutePlanner(
         ChainSettings(**settings or {}), speaker=Speaker(model), knowledge=knowledge, k=4, picker=picker, **options
     )
-    return Chain(planner.settings, planner, decline=DECLINE, voice=VOICE), model
+    return Chain(planner, decline=DECLINE, voice=VOICE), model
 
 
 def router(kind: Kind) -> Router:

@@ -50,7 +50,7 @@ def make_bot(replies: Any, knowledge: Knowledge | None = None, *, voice: bool = 
     settings = BotConfig.model_validate({"name": "house", "voice": {}, **config})
     model = ScriptedChatModel(replies=replies)
     planner = RoutePlanner(ChainSettings(), speaker=Speaker(model), knowledge=knowledge, k=4, picker=picker)
-    chain = Chain(planner.settings, planner, decline="No.", voice=stems)
+    chain = Chain(planner, decline="No.", voice=stems)
     return Chatbot(Path(), settings, chain, knowledge, has_voice=voice)
 
 

@@ -92,8 +92,7 @@ class Chain:
     """Answers questions from the knowledge, in the voice.
 
     Args:
-        settings: The ``chain`` section of ``bot.yaml``.
-        planner: Decides what is shown to the model, and holds the model.
+        planner: Decides what is shown to the model; it holds the model and the settings.
         decline: The reply where the documents do not tell.
         voice: Stems that the example replies use of their own.
         scales: How the sentences of a reply are weighed.
@@ -101,18 +100,21 @@ class Chain:
 
     def __init__(
         self,
-        settings: ChainSettings,
         planner: RoutePlanner,
         *,
         decline: str,
         voice: frozenset[str] = frozenset(),
         scales: Scales = PLAIN,
     ) -> None:
-        self.settings = settings
         self.planner = planner
         self.decline = decline
         self.voice = voice
         self.scales = scales
+
+    @property
+    def settings(self) -> ChainSettings:
+        """The ``chain`` section of ``bot.yaml``."""
+        return self.planner.settings
 
     @property
     def knowledge(self) -> Knowledge | None:

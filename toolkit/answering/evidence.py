@@ -22,9 +22,8 @@ _LIST_ITEM = re.compile(r"\s*(?:[-*•‣+]|\(?[0-9a-zA-Z]{1,2}[.)])\s+")
 _LEANS_BACK = re.compile(r"(?:It|They|This|That|These|Those|He|She|Its|Their|Both|Then|Otherwise|If so)\b")
 _LONGEST_UNIT_WORDS = 90  # about half of the bundled embedder's window, so that two units never fill it
 _REMEMBERED_PASSAGES = 4096
-_REMEMBERED_QUESTIONS = 1024
 # A span's log-odds beyond these say nothing more and would outweigh the rest.
-_CLEAREST = 20.0
+CLEAREST = 20.0
 
 
 class Encoder(Protocol):
@@ -32,6 +31,10 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return normalised vectors of shape (number of texts, dimension), float32."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the same for questions; the last ones are kept."""
         ...
 
 
@@ -149,7 +152,6 @@ class EvidencePicker:
         self.reader = reader
         self.weights = weights
         self._kept: OrderedDict[tuple[str, str], tuple[list[Unit], np.ndarray]] = OrderedDict()
-        self._questions: OrderedDict[str, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
 
     def pick(
@@ -169,7 +171,7 @@ class EvidencePicker:
         if without:
             parts = [_without(units, vectors, without) for units, vectors in parts]
         heads = [heading_of(passage) for passage in passages]
-        texts = [_joined(units) for units, _ in parts]
+        texts = [" ".join(unit.text for unit in units) for units, _ in parts]
         readings = self._read(question, heads, texts)
         asked, vector = self.lexicon.stems(question), self.vector(question)
         found: list[Evidence] = []
@@ -179,8 +181,7 @@ class EvidencePicker:
             for unit, unit_vector in zip(units, vectors, strict=True):
                 span = 0.0
                 if readings:
-                    span = readings[rank].within(at, at + len(unit.text))
-                    span = max(-_CLEAREST, min(_CLEAREST, span))
+                    span = clipped(readings[rank].within(at, at + len(unit.text)))
                 at += len(unit.text) + 1
                 similarity = float(unit_vector @ vector)
                 words = unit.stems | heading
@@ -203,14 +204,9 @@ class EvidencePicker:
         return Picked(_distinct(found, count), readings)
 
     def vector(self, question: str) -> np.ndarray:
-        """Return the normalised vector of a question, of shape (dimension,); the last ones are kept."""
-        with self._lock:
-            if question not in self._questions:
-                encode = getattr(self.encoder, "encode_queries", self.encoder.encode)
-                self._questions[question] = encode([question])[0]
-                while len(self._questions) > _REMEMBERED_QUESTIONS:
-                    self._questions.popitem(last=False)
-            return self._questions[question]
+        """Return the normalised vector of a question, of shape (dimension,)."""
+        vector: np.ndarray = self.encoder.encode_queries([question])[0]
+        return vector
 
     def _read(self, question: str, heads: Sequence[str], texts: Sequence[str]) -> list[Reading]:
         if self.reader is None:
@@ -243,6 +239,11 @@ class EvidencePicker:
             return result
 
 
+def clipped(log_odds: float) -> float:
+    """Return log-odds no further from even than :data:`CLEAREST`."""
+    return max(-CLEAREST, min(CLEAREST, log_odds))
+
+
 def heading_of(passage: Passage) -> str:
     """Return the heading that a passage is shown under, with its colon; empty where it has none."""
     heading = passage.heading or str(passage.metadata.get("title") or "")
@@ -252,10 +253,6 @@ def heading_of(passage: Passage) -> str:
 def shown(passage: Passage, text: str) -> str:
     """Return a unit as the model and the embedder see it: with the heading that it stands under."""
     return heading_of(passage) + text
-
-
-def _joined(units: Sequence[Unit]) -> str:
-    return " ".join(unit.text for unit in units)
 
 
 def _without(units: Sequence[Unit], vectors: np.ndarray, unwanted: Collection[str]) -> tuple[list[Unit], np.ndarray]:

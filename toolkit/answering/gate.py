@@ -10,12 +10,13 @@ more: example replies are often written next to the document, and people ask in 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from toolkit.answering.evidence import EvidencePicker, Picked
+from toolkit.answering.evidence import CLEAREST, Evidence, EvidencePicker, Picked, clipped
 from toolkit.errors import DataError
 from toolkit.language import names, numbers, without_stems
 
@@ -40,8 +41,6 @@ GATE_UNITS = 6
 # Questions to calibrate on count this often, and set the threshold where at least so many are answerable.
 _ASKED_WEIGHT = 3.0
 _FEWEST_ASKED = 20
-# Log-odds beyond these say nothing more.
-_CLEAREST = 20.0
 # Strength of the regularisation: of .03, .1, .3 and 1, what declines most out of fold on the sample's questions.
 _C = 0.3
 
@@ -95,9 +94,9 @@ class Gate:
 
 def gate_features(question: str, picked: Picked, picker: EvidencePicker) -> np.ndarray:
     """Return what the gate looks at, an array of shape (len(FEATURES),)."""
-    lexicon, evidence = picker.lexicon, picked.evidence
+    lexicon, evidence = picker.lexicon, picked.evidence[:GATE_UNITS]
     if not evidence:
-        return np.array([-_CLEAREST, -_CLEAREST, -_CLEAREST, 0, 0, 0, 0, 1, 1, 1, 0, 0], dtype=float)
+        return np.array([-CLEAREST, -CLEAREST, -CLEAREST, 0, 0, 0, 0, 1, 1, 1, 0, 0], dtype=float)
     asked = lexicon.stems(question)
     weights = {stem: lexicon.weight(stem) for stem in asked}
     held = set().union(*(item.stems for item in evidence))
@@ -115,7 +114,7 @@ def gate_features(question: str, picked: Picked, picker: EvidencePicker) -> np.n
             max(missing, default=0.0) / (lexicon.weight("") or 1.0),
             strange / total,
             float(bool(numbers(question, lexicon.language) - told)),
-            *_beside_the_subject(question, picked, picker),
+            *_beside_the_subject(question, evidence, picker),
         ]
     )
 
@@ -124,15 +123,11 @@ def _reading(picked: Picked) -> tuple[float, float, float]:
     """Return what the reader makes of the passages: both best spans, and the best passage as a whole."""
     if not picked.readings:
         return 0.0, 0.0, 0.0
-    spans = sorted((_clipped(reading.best_span().score) for reading in picked.readings), reverse=True)
-    return spans[0], spans[min(1, len(spans) - 1)], _clipped(max(reading.answerable for reading in picked.readings))
+    spans = sorted((clipped(reading.best_span().score) for reading in picked.readings), reverse=True)
+    return spans[0], spans[min(1, len(spans) - 1)], clipped(max(reading.answerable for reading in picked.readings))
 
 
-def _clipped(value: float) -> float:
-    return max(-_CLEAREST, min(_CLEAREST, value))
-
-
-def _beside_the_subject(question: str, picked: Picked, picker: EvidencePicker) -> tuple[float, float]:
+def _beside_the_subject(question: str, evidence: Sequence[Evidence], picker: EvidencePicker) -> tuple[float, float]:
     """Compare question and evidence with the subject that they share taken out of both.
 
     A question about a thing that the documents describe is close to every sentence about that thing. Whether a
@@ -140,7 +135,7 @@ def _beside_the_subject(question: str, picked: Picked, picker: EvidencePicker) -
     """
     lexicon, language = picker.lexicon, picker.lexicon.language
     asked, told, covered = [], [], []
-    for item in picked.evidence:
+    for item in evidence:
         heading = f"{item.passage.heading} {item.passage.metadata.get('title') or ''} {item.passage.source}"
         subject = set(lexicon.stems(question)) & (set(lexicon.stems(heading)) | names(item.quote, language))
         rest = without_stems(question, subject, language)

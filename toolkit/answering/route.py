@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from toolkit.answering.evidence import Evidence, EvidencePicker, Picked, shown, units_of
@@ -55,6 +55,7 @@ class Route:
         answerable: The gate's probability that the passages answer; None where none was asked.
         nearest: What a decline adds: the nearest heading, or what the documents are about.
         near: The evidence under that heading; None where nothing is near.
+        picked: What was picked from the passages, of which the evidence is shown.
         seconds: Time from the question to the evidence, in seconds.
     """
 
@@ -68,6 +69,7 @@ class Route:
     answerable: float | None = None
     nearest: str = ""
     near: Evidence | None = None
+    picked: Picked = field(default_factory=lambda: Picked([], []), repr=False, compare=False)
     seconds: float = 0.0
 
 
@@ -124,7 +126,7 @@ class RoutePlanner:
             knowledge: Whether the documents are used.
         """
         started = time.perf_counter()
-        recent = list(history)[-self.settings.history_turns :] if self.settings.history_turns else []
+        recent = self._recent(history)
         kind = self.kind_of(question)
         if not knowledge or self.knowledge is None or self.picker is None or kind == "talk":
             return Route(question, kind, question, [], [], self._talk(question, recent))
@@ -134,7 +136,8 @@ class RoutePlanner:
         passages = self.search(alone)
         picked = self.picker.pick(alone, passages, self.units)
         probability, declines = self._judge(alone, picked)
-        evidence, near = self.shown_of(picked), self._near(picked)
+        evidence = self.shown_of(picked)
+        near = self._near(picked) if declines else None
         return Route(
             question=question,
             kind=kind,
@@ -145,7 +148,8 @@ class RoutePlanner:
             declines=declines,
             answerable=probability,
             nearest=self._nearest(near) if declines else "",
-            near=near if declines else None,
+            near=near,
+            picked=picked,
             seconds=time.perf_counter() - started,
         )
 
@@ -161,8 +165,8 @@ class RoutePlanner:
 
     def without_notes(self, route: Route, history: Sequence[Turn] = ()) -> Route:
         """Return a route whose reply is written without notes, as for talk."""
-        recent = list(history)[-self.settings.history_turns :] if self.settings.history_turns else []
-        return replace(route, evidence=[], messages=self._talk(route.question, recent), declines=False)
+        messages = self._talk(route.question, self._recent(history))
+        return replace(route, evidence=[], messages=messages, declines=False)
 
     def with_evidence(self, route: Route, evidence: Sequence[Evidence]) -> Route:
         """Return a route with other evidence in place of its own: for weaving, where it counts in the report."""
@@ -213,6 +217,11 @@ class RoutePlanner:
         """Lay out the messages of an answer."""
         return answer_messages(self.settings.system, alone, [item.shown for item in evidence])
 
+    def _recent(self, history: Sequence[Turn]) -> list[Turn]:
+        """Return the exchanges that are looked at."""
+        turns = self.settings.history_turns
+        return list(history)[-turns:] if turns else []
+
     def _talk(self, said: str, recent: Sequence[Turn]) -> list[Message]:
         return talk_messages(self.settings.system, self.name, self.subjects, said, recent)
 
@@ -231,8 +240,7 @@ class RoutePlanner:
             return 0.0, True
         if self.gate is None or self.picker is None:
             return None, False
-        wide = Picked(picked.evidence[:GATE_UNITS], picked.readings)
-        probability = self.gate.probability(gate_features(question, wide, self.picker))
+        probability = self.gate.probability(gate_features(question, picked, self.picker))
         return probability, probability < self.gate.threshold
 
     def _near(self, picked: Picked) -> Evidence | None:

@@ -85,8 +85,7 @@ def fit_router(
     if any(len(said[kind]) < 5 for kind in KINDS):
         return None
     texts = [text for kind in KINDS for text in said[kind]]
-    encode = getattr(encoder, "encode_queries", encoder.encode)
-    x = encode(texts)
+    x = encoder.encode_queries(texts)
     # Some embedders lay all texts close together, and the strength of the regularisation is that of spread-out ones.
     mean = x.mean(axis=0)
     spread = float(np.sqrt(((x - mean) ** 2).sum(axis=1).mean())) + 1e-6

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toolkit.answering import Base, Chain, EvidencePicker, Gate, RoutePlanner, Router, Scales
-from toolkit.answering.checking import PLAIN
+from toolkit.answering import Base, Chain, EvidencePicker, Gate, RoutePlanner, Router
 from toolkit.config import BotConfig
 from toolkit.errors import DataError
 from toolkit.language import Lexicon
+from toolkit.reader import identity_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -50,18 +50,6 @@ def make_planner(
     )
 
 
-def make_chain(
-    config: BotConfig,
-    planner: RoutePlanner,
-    *,
-    decline: str,
-    voice: frozenset[str] = frozenset(),
-    scales: Scales = PLAIN,
-) -> Chain:
-    """Return the chain over a route."""
-    return Chain(config.chain, planner, decline=decline, voice=voice, scales=scales)
-
-
 def assemble_chain(
     config: BotConfig,
     parts: ChainParts,
@@ -74,7 +62,7 @@ def assemble_chain(
     Raises:
         DataError: It was fitted with another reader.
     """
-    identity = reader.identity if reader else ""
+    identity = identity_of(reader)
     if knowledge is not None and parts.gate is not None and parts.gate.reader != identity:
         raise DataError(
             f"The gate of this bot was fitted with another reader ({parts.gate.reader or 'none'}) than the one found "
@@ -84,4 +72,4 @@ def assemble_chain(
     planner = make_planner(
         config, model, knowledge, reader, parts.lexicon, gate=parts.gate, router=parts.router, subjects=parts.subjects
     )
-    return make_chain(config, planner, decline=parts.decline, voice=parts.voice, scales=parts.scales)
+    return Chain(planner, decline=parts.decline, voice=parts.voice, scales=parts.scales)

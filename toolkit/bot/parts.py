@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from toolkit.answering import Gate, Router, Scales
-from toolkit.answering.checking import PLAIN, to_scales
+from toolkit.answering.checking import PLAIN
 from toolkit.bot.folder import BotFolder
 from toolkit.errors import DataError
 from toolkit.files import write_text
@@ -79,6 +79,6 @@ def read_parts(folder: BotFolder) -> ChainParts:
         voice=frozenset(voice["words"]),
         decline=voice["decline"],
         router=Router(**route["router"]) if route["router"] else None,
-        scales=to_scales(voice["scales"]),
+        scales=Scales(**voice["scales"]),
         subjects=tuple(route["subjects"]),
     )

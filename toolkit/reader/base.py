@@ -99,3 +99,8 @@ class Reader(Protocol):
             Probability that the evidence supports the sentence, of shape (pairs,), float32.
         """
         ...
+
+
+def identity_of(reader: Reader | None) -> str:
+    """Return the identity of a reader; empty for none."""
+    return reader.identity if reader else ""

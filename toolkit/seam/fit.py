@@ -16,6 +16,7 @@ from toolkit.answering.evidence import units_of
 from toolkit.answering.gate import GATE_UNITS, fit_gate, gate_features
 from toolkit.language import numbers, stems
 from toolkit.progress import Progress
+from toolkit.reader import identity_of
 from toolkit.scoring import Question, holds_facts
 from toolkit.seam.weave import SeamRow, evidence_without, units_that_tell
 
@@ -155,18 +156,19 @@ def fit_on_bot(
 
     asked: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for row in answered:
-        yes.append(_features(row.question, planner, row.passages))
+        yes.append(_features_of(row, planner))
         left = evidence_without(row, planner, units_that_tell(row, planner), GATE_UNITS)
         if left.evidence:
             no.append(gate_features(row.question, left, _picker(planner)))
         tell()
     for question, told in made:
-        yes.append(_features(question, planner))
-        no.append(_features(question, planner, without={told}))
+        found = planner.search(question)
+        yes.append(_features(question, planner, found))
+        no.append(_features(question, planner, found, without={told}))
         tell()
-    no += [_features(row.question, planner, row.passages) for row in declined]
+    no += [_features_of(row, planner) for row in declined]
     for question in foreign:
-        no.append(_features(question, planner))
+        no.append(_features(question, planner, planner.search(question)))
         tell()
     for item in questions:
         found = planner.search(item.question)
@@ -178,25 +180,19 @@ def fit_on_bot(
         np.array(no),
         max_false_refusals=planner.settings.max_false_refusals,
         asked=(np.array(asked[0]), np.array(asked[1])) if questions else None,
-        reader=reader_identity(planner),
+        reader=identity_of(_picker(planner).reader),
     )
 
 
-def reader_identity(planner: RoutePlanner) -> str:
-    """Return which reader a planner reads with; empty for none."""
-    reader = planner.picker.reader if planner.picker else None
-    return reader.identity if reader else ""
+def _features_of(row: SeamRow, planner: RoutePlanner) -> np.ndarray:
+    """Return what the gate sees of a row's question: what was picked when it was woven."""
+    return gate_features(row.question, row.route.picked, _picker(planner))
 
 
 def _features(
-    question: str,
-    planner: RoutePlanner,
-    passages: Sequence[Passage] | None = None,
-    *,
-    without: Collection[str] = (),
+    question: str, planner: RoutePlanner, found: Sequence[Passage], *, without: Collection[str] = ()
 ) -> np.ndarray:
-    """Return what the gate sees of a question when the bot serves, or would see without some units."""
-    found = planner.search(question) if passages is None else passages
+    """Return what the gate sees of a question with these passages, or would see without some units."""
     picked = planner.pick(question, found, GATE_UNITS, without=without)
     return gate_features(question, picked, _picker(planner))
 

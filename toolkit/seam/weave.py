@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from toolkit.answering import Evidence, Route, RoutePlanner
-from toolkit.answering.checking import Support, sentences_of_reply
+from toolkit.answering.checking import SUPPORTED, Support, sentences_of_reply
 from toolkit.answering.evidence import Picked
 from toolkit.config import VoiceSettings
 from toolkit.examples import Example
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["passages", "decline", "alone"]
 
-# The reader's own probability: from here on it holds rather that the evidence supports a sentence.
-_SUPPORTED = 0.5
 # Units looked through for others that tell the same, where the answer is taken out of the evidence.
 _UNITS_LOOKED_THROUGH = 12
 # Declining replies that rows with the answer taken out are given: those that fit any question.
@@ -150,7 +148,7 @@ def _supporting(
         return None
     scores = support_matrix(reply, question, evidence, planner).max(axis=0)
     best = int(scores.argmax())
-    return evidence[best] if scores[best] >= _SUPPORTED else None
+    return evidence[best] if scores[best] >= SUPPORTED else None
 
 
 def support_matrix(
@@ -207,7 +205,7 @@ def units_that_tell(row: SeamRow, planner: RoutePlanner) -> set[str]:
     return {
         item.quote
         for item, score in zip(wide, scores, strict=True)
-        if score >= _SUPPORTED and (not stated or numbers(item.quote, planner.language) & stated)
+        if score >= SUPPORTED and (not stated or numbers(item.quote, planner.language) & stated)
     }
 
 

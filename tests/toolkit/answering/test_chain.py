@@ -188,7 +188,7 @@ def test_cancel_stops_the_reply(house: Knowledge) -> None:
 
 def test_a_chain_that_only_retrieves_says_so(house: Knowledge) -> None:
     planner = RoutePlanner(ChainSettings(), knowledge=house, k=4, picker=EvidencePicker(house.embedder, Lexicon()))
-    chain = Chain(planner.settings, planner, decline=DECLINE)
+    chain = Chain(planner, decline=DECLINE)
     assert planner.plan(QUESTION, [Turn("a", "b")]).evidence
     with pytest.raises(ModelError, match="no model"):
         chain.answer(QUESTION)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import evidence
 from toolkit.answering import Evidence
-from toolkit.answering.checking import PLAIN, ReplyChecker, Support, fit_scales, sentences_of_reply, to_scales
+from toolkit.answering.checking import PLAIN, ReplyChecker, Scales, Support, fit_scales, sentences_of_reply
 from toolkit.language import LANGUAGES
 from toolkit.reader import Reader
 from toolkit.testing import KeywordReader
@@ -229,7 +229,7 @@ def test_fitted_scales_lose_no_more_than_they_may_and_leave_out_the_rest() -> No
     assert np.mean([not scales.held(row) for row in unheld]) > 0.8
     fresh = draws(300, 3.0, 0.2, 2)
     assert np.mean([scales.held(row) for row in fresh]) > 0.9
-    assert to_scales(scales.to_dict()) == scales
+    assert Scales(**scales.to_dict()) == scales
 
 
 @pytest.mark.parametrize("count", [7, 13, 28])
