@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
 
-# From this share of small words on a text is taken to be in a language. English and German prose have 40 to 50 in 100
-# words; a list of the one has under 5 in 100 of a text in the other, and 15 stands well apart from both.
+# From this share of small words on a text is taken to be in a language. Of 70,737 words of English manuals 37 in 100 are
+# on the English list and 3 on the German one; of the German messages in `de.py` it is 4 and 54: 15 stands apart from all.
 _SHARE_OF_SMALL_WORDS = 0.15
 _WORDS_LOOKED_AT = 5000
 
