@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _VOICE_WORD_EXAMPLES = 2
 _SYNTHETIC_QUESTIONS = 120
-# Reading takes a tenth of a second a question; more of these changed neither threshold nor errors on the sample.
+# Reading takes over a tenth of a second a question, and of the sample 20 to 141 of these give an AUC of .82 to .81.
 _ROWS_FOR_THE_GATE = 80
 _ROWS_FOR_THE_SCALES = 80
 _FEWEST_ROWS_FOR_THE_SCALES = 20
