@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from toolkit.store.retriever import Passage
 
 _LIST_ITEM = re.compile(r"\s*(?:[-*•‣+]|\(?[0-9a-zA-Z]{1,2}[.)])\s+")
-_LEANS_BACK = re.compile(r"(?:It|They|This|That|These|Those|He|She|Its|Their|Both|Then|Otherwise|If so)\b")
 _LONGEST_UNIT_WORDS = 90  # about half of the bundled embedder's window, so that two units never fill it
 _REMEMBERED_PASSAGES = 4096
 # A span's log-odds beyond these say nothing more and would outweigh the rest.
@@ -126,7 +125,7 @@ def units_of(text: str, language: Language = ENGLISH) -> list[Unit]:
         in_list = bool(_LIST_ITEM.match(span)) and (
             previous.endswith(":") or bool(_LIST_ITEM.match(previous.rsplit("\n", 1)[-1]))
         )
-        leans = bool(_LEANS_BACK.match(span))
+        leans = bool(language.leans_back.match(span))
         if previous and (in_list or leans) and len((previous + span).split()) <= _LONGEST_UNIT_WORDS:
             units[-1] = (f"{previous}\n{span}" if in_list else f"{previous} {span}", units[-1][1], end)
         else:

@@ -57,6 +57,11 @@ ABOUT = "Ich kann etwas sagen über {subjects}."
 AND = " und "
 DECLINE = "Leider sagen meine Unterlagen dazu nichts."
 
+LEANING = (
+    "Er", "Sie", "Es", "Dies", "Diese", "Dieser", "Dieses", "Das", "Sein", "Seine", "Ihr", "Ihre", "Beide", "Dann",
+    "Sonst",
+)  # fmt: skip
+
 ASKING_WORDS = (
     "wie was wann wo welche welcher welches wer wen wem wessen warum wieso kann können könnte tun tut ist sind war "
     "waren wird würde soll darf viel viele lange oft weit groß sagen wissen brauchen wollen bitte erklären bedeutet "

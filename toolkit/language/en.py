@@ -142,6 +142,11 @@ ABOUT = "I can tell you about {subjects}."
 AND = " and "
 DECLINE = "I am sorry, the documents I have do not say anything about that."
 
+# What a sentence begins with that leans on the one before.
+LEANING = (
+    "It", "They", "This", "That", "These", "Those", "He", "She", "Its", "Their", "Both", "Then", "Otherwise", "If so",
+)  # fmt: skip
+
 # Words that ask and do not name what is asked about.
 ASKING_WORDS = (
     "how what when where which who whom whose why can could do does did is are was were will would should may might "

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
 
-# From this share of small words on a text is taken to be in a language. Of 70,737 words of English manuals 37 in 100 are
-# on the English list and 3 on the German one; of the German messages in `de.py` it is 4 and 54: 15 stands apart from all.
+# From this share of small words on a text is taken to be in a language. Of 70,737 words of English manuals 37 in 100
+# are on the English list and 3 on the German one; of the German messages in `de.py` 4 and 54. 15 stands apart from all.
 _SHARE_OF_SMALL_WORDS = 0.15
 _WORDS_LOOKED_AT = 5000
 
@@ -34,6 +34,7 @@ class Language:
         about: What a decline adds where nothing is near, with ``{subjects}``.
         joined: What stands between the last two of several.
         decline: The reply where the documents do not tell.
+        leaning: What a sentence begins with that is not understood without the one before.
     """
 
     name: str = ""
@@ -47,6 +48,7 @@ class Language:
     about: str = "→ {subjects}"
     joined: str = ", "
     decline: str = "?"
+    leaning: tuple[str, ...] = ()
     number_words: Mapping[str, str] = field(default_factory=dict, repr=False)
     asking_words: frozenset[str] = frozenset()
 
@@ -57,6 +59,11 @@ class Language:
 
         lists = {"en": STOPWORDS_EN_PLUS, "de": STOPWORDS_GERMAN}
         return frozenset(lists.get(self.name, ())) | self.asking_words
+
+    @functools.cached_property
+    def leans_back(self) -> re.Pattern[str]:
+        """Matches the beginning of a sentence that is not understood without the one before."""
+        return re.compile(rf"(?:{'|'.join(self.leaning)})\b" if self.leaning else r"(?!)")
 
     def enumerated(self, items: Iterable[str]) -> str:
         """Return several things as one phrase."""
@@ -79,6 +86,7 @@ def _language(name: str, stemmer: str, module: ModuleType, *, nouns_in_capitals:
         about=module.ABOUT,
         joined=module.AND,
         decline=module.DECLINE,
+        leaning=module.LEANING,
         number_words=MappingProxyType(spelt),
         asking_words=frozenset(module.ASKING_WORDS.split()),
     )
