@@ -3,14 +3,17 @@
 ``python -m pipelines.grounding.base DATA --squad dev_part.json --base MODEL --out FOLDER``: on a GPU, in minutes. The
 rows are rendered by ``toolkit/prompts.py``, as serving renders them. The training stops by the clock, with the learning
 rate falling to nothing by then, and saves the adapter each minute; the measuring comes after it. The same seed on the
-same machine draws the same rows.
+same machine draws the same rows. ``torchrun --nproc-per-node N -m pipelines.grounding.base ...`` trains on N GPUs: each
+takes its share of the rows, and the gradients are averaged.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
+import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.grounding.base_rows import Encoded, Rows, batches, encoded_passes
-from pipelines.grounding.base_updates import add_updates, merged, save_adapter
+from pipelines.grounding.base_updates import add_updates, merged, save_adapter, start_from
 from pipelines.grounding.base_writer import Writer, measure, show
 from pipelines.grounding.rewriting import people_rows
 from pipelines.grounding.rows import Notes, note_rows, reply_rows
@@ -63,6 +66,51 @@ def loss_of(model: Any, rows: Sequence[Encoded], pad: int, device: str) -> Any:
     return loss.detach()
 
 
+class Team:
+    """The trainers of one run: one a GPU, or one alone.
+
+    Attributes:
+        rank: Which of them this is, from 0.
+        world: How many there are.
+    """
+
+    def __init__(self) -> None:
+        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+    def meet(self) -> None:
+        """Wait for the others; rows are made before, since processes may not fork beside the collective's threads."""
+        import torch
+
+        if self.world > 1 and torch.cuda.is_available():
+            torch.cuda.set_device(self.rank)
+        if self.world > 1:
+            torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+    def averaged(self, gradients: Sequence[Any], more: float) -> float:
+        """Average the gradients over all trainers, in place, and a number with them, which is returned."""
+        import torch
+
+        if self.world == 1:
+            return more
+        flat = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor([more])])
+        torch.distributed.all_reduce(flat)
+        flat /= self.world
+        parts = flat[:-1].split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+        return float(flat[-1])
+
+    def least(self, number: int) -> int:
+        """Return the least of a number over all trainers."""
+        import torch
+
+        if self.world == 1:
+            return number
+        told = torch.tensor(number, device="cuda" if torch.cuda.is_available() else "cpu")
+        torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MIN)
+        return int(told)
+
+
 def train(
     model: Any,
     weights: list[Any],
@@ -70,6 +118,7 @@ def train(
     passes: list[list[Encoded]],
     options: argparse.Namespace,
     save: Callable[[], None],
+    team: Team,
 ) -> dict[str, Any]:
     """Train the updates until the clock runs out or all passes are seen.
 
@@ -80,19 +129,19 @@ def train(
         passes: The rows of each pass.
         options: Those of the command line.
         save: Saves what there is, called each minute, so that a run that is stopped leaves something.
+        team: The trainers.
     """
     import torch
 
     optimiser = torch.optim.AdamW(weights, lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
     numbered = list(enumerate(passes))
-    total = sum(len(list(batches(encoded, options.tokens, number))) for number, encoded in numbered)
+    total = team.least(sum(len(list(batches(encoded, options.tokens, number))) for number, encoded in numbered))
     order = ((number, encoded, batch) for number, encoded in numbered
              for batch in batches(encoded, options.tokens, number))  # fmt: skip
     started = shown = saved = time.time()
-    step, seen, losses = 0, 0, []
+    step, seen, elapsed, losses = 0, 0, 0.0, []
     model.train()
-    for number, encoded, batch in order:
-        elapsed = time.time() - started
+    for number, encoded, batch in itertools.islice(order, total):
         if step and elapsed + elapsed / step >= options.seconds:  # another step would end after the time
             break
         # The schedule follows whichever ends the run: the steps, or the clock.
@@ -100,21 +149,22 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = options.learning_rate * min(1.0, done / _WARM_UP) * (1 - done) ** 0.9
         loss = loss_of(model, [encoded[index] for index in batch], tokenizer.pad_token_id, options.device)
+        elapsed = team.averaged([weight.grad for weight in weights], time.time() - started)
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         step += 1
         seen += sum(len(encoded[index][0]) for index in batch)
         losses.append(loss)
-        if time.time() - shown > _SHOWN_EVERY:
+        if team.rank == 0 and time.time() - shown > _SHOWN_EVERY:
             shown = time.time()
             recent = torch.stack(losses[-20:]).mean().item()
-            rate = seen / (shown - started)
+            rate = team.world * seen / (shown - started)
             print(f"step {step}/{total} pass {number} loss {recent:.3f} tokens/s {rate:.0f}", flush=True)
-        if time.time() - saved > _SAVED_EVERY:
+        if team.rank == 0 and time.time() - saved > _SAVED_EVERY:
             save()
             saved = time.time()
-    return {"steps": step, "of": total, "tokens": seen, "seconds": round(time.time() - started),
+    return {"steps": step, "of": total, "tokens": team.world * seen, "seconds": round(time.time() - started),
             "loss": round(torch.stack(losses[-50:]).mean().item(), 4)}  # fmt: skip
 
 
@@ -133,22 +183,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tokens", type=int, default=32768)
     parser.add_argument("--r", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--adapter", type=Path, help="an adapter of this script to go on from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, help="questions to measure on")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
     torch.manual_seed(options.seed)
+    team = Team()
     started = time.time()
     rows = Rows(options.folder, options.squad, options.rows)
     _, tokenizer = load(options.base, "cpu")
-    passes = encoded_passes(rows, tokenizer, options.passes, options.seed)
+    passes = encoded_passes(rows, tokenizer, options.passes, options.seed, team.rank, team.world)
     print(f"{sum(map(len, passes))} rows made in {time.time() - started:.0f} s", flush=True)
+    team.meet()
     model, _ = load(options.base, options.device)
     updates = add_updates(model, options.r)
+    if options.adapter:
+        start_from(updates, options.adapter)
     report: dict[str, Any] = {"options": {key: str(value) for key, value in vars(options).items()}}
     weights = [weight for update in updates.values() for weight in update.parameters()]
     save = functools.partial(save_adapter, model, updates, options.r, options.out)
-    report["training"] = train(model, weights, tokenizer, passes, options, save)
+    report["training"] = train(model, weights, tokenizer, passes, options, save, team)
+    if team.rank:
+        return
     save()
     print(json.dumps(report["training"]), flush=True)
     writer = Writer(merged(load(options.base, options.device)[0], options.out), tokenizer)

@@ -62,12 +62,23 @@ def _encoded(task: tuple[int, int, int]) -> tuple[int, dict[str, int], list[Enco
     return task[0], counts(rows), [pair for pair in pairs if len(pair[0]) <= _LONGEST]
 
 
-def encoded_passes(rows: Rows, tokenizer: Any, passes: int, seed: int) -> list[list[Encoded]]:
-    """Make and tokenise the rows of all passes, in as many processes as there are processors."""
-    processes = os.cpu_count() or 1
+def encoded_passes(
+    rows: Rows, tokenizer: Any, passes: int, seed: int, rank: int = 0, world: int = 1
+) -> list[list[Encoded]]:
+    """Make and tokenise the rows of all passes, in as many processes as there are processors.
+
+    Args:
+        rows: Makes them.
+        tokenizer: The base's.
+        passes: How many.
+        seed: Of the first pass.
+        rank: Which of the trainers this is; each makes its own share of the rows.
+        world: How many trainers there are.
+    """
+    processes = max(1, (os.cpu_count() or 1) // world)
     _shared.update(rows=rows, tokenizer=tokenizer)
-    parts = max(1, processes // passes)
-    tasks = [(seed + number, part, parts) for number in range(passes) for part in range(parts)]
+    parts = max(1, processes // passes) * world
+    tasks = [(seed + number, part, parts) for number in range(passes) for part in range(rank, parts, world)]
     made: dict[int, list[Encoded]] = {seed + number: [] for number in range(passes)}
     total: Counter[str] = Counter()
     with multiprocessing.get_context("fork").Pool(processes) as pool:

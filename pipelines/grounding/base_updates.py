@@ -42,6 +42,23 @@ def add_updates(model: Any, r: int) -> dict[str, Any]:
     return updates
 
 
+def start_from(updates: dict[str, Any], adapter: Path) -> None:
+    """Go on from an adapter that :func:`save_adapter` wrote, of the same rank.
+
+    Args:
+        updates: What :func:`add_updates` returned.
+        adapter: The folder.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    kept = load_file(adapter / "adapter_model.safetensors")
+    with torch.no_grad():
+        for name, update in updates.items():
+            update.a.copy_(kept[f"base_model.model.{name}.lora_A.weight"])
+            update.b.copy_(kept[f"base_model.model.{name}.lora_B.weight"])
+
+
 def save_adapter(model: Any, updates: dict[str, Any], r: int, out: Path) -> None:
     """Write the updates as a plain PEFT folder, in bfloat16; training may go on after it.
 

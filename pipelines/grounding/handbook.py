@@ -43,6 +43,8 @@ class HandbookRow:
         sentences: The passage, sentence by sentence.
         told: Which sentence answers; None where none does.
         answer: The value, word for word in that sentence; None where none answers.
+        rival: What another page says of another thing in the same respect: it names its own thing, and the asked one
+            is not meant. None where the statement would not tell whose it is.
     """
 
     question: str
@@ -50,6 +52,7 @@ class HandbookRow:
     sentences: tuple[str, ...]
     told: int | None
     answer: str | None
+    rival: str | None = None
 
 
 def _f(stated: str, asked: str, value: Value) -> Fact:
@@ -312,7 +315,11 @@ def handbook_row(chance: random.Random, *, answerable: float = 0.6) -> HandbookR
     at = next((index for index, (_, telling) in enumerate(lines) if telling), None)
     heading = name if chance.random() < 0.8 else f"{name} > {chance.choice(_SECTIONS)}"
     question = _say(chance.choice(about.asked), name, "", part)
-    return HandbookRow(question, heading, tuple(text for text, _ in lines), at, value if told else None)
+    naming = [text for text in about.stated if "{n}" in text]
+    rival = f"{other}: {_say(chance.choice(naming), other, about.value(chance), part)}" if naming else None
+    if name not in question:  # nobody could tell whom it means
+        rival = None
+    return HandbookRow(question, heading, tuple(text for text, _ in lines), at, value if told else None, rival)
 
 
 def _say(text: str, name: str, value: str, part: str) -> str:
