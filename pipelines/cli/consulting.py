@@ -52,9 +52,7 @@ def ask(
         return
     with progress() as on_progress:
         loaded = load_bot(bot, device, on_progress)
-        for answer in ask_in_bulk(
-            loaded, asked, adapter=adapter, knowledge=knowledge, on_progress=on_progress
-        ):
+        for answer in ask_in_bulk(loaded, asked, adapter=adapter, knowledge=knowledge, on_progress=on_progress):
             show(answer)
 
 
@@ -82,8 +80,6 @@ def search(
         passages = opened.search(query, k=max(k, opened.chain.k), filter=wanted)
         remark = nothing_found(opened, query, passages)
     for number, passage in enumerate(passages[:k], start=1):
-        typer.echo(
-            json.dumps(passage.to_dict(), ensure_ascii=False) if as_json else show_passage(number, passage)
-        )
+        typer.echo(json.dumps(passage.to_dict(), ensure_ascii=False) if as_json else show_passage(number, passage))
     if remark:
         say(remark)

@@ -108,13 +108,13 @@ class Notes:
         pool = [sentence for text in texts for sentence in sentences_of(text) if len(sentence.split()) >= 4]
         pool = [s for s in pool if s != told and not _holds(s, pair.answer)]
         pool.sort(key=lambda text: -shared_words(pair.question, text) * self._chance.uniform(0.4, 1.0))
-        count = self._chance.choice((1, 2, 3, 4, 5)) - (told is not None)
+        count = self._chance.choice((1, 2, 3, 4, 5, 6, 6)) - (told is not None)
         return self._titled(pair, self._placed(told, pool[: max(count, 0 if told else 1)]))
 
     def _placed(self, told: str | None, others: list[str]) -> list[str]:
         """Put what tells where retrieval puts it: first in most cases."""
         if told is None:
-            return others
+            return self._chance.sample(others, len(others))
         at = 0 if self._chance.random() < _FIRST_SHARE else self._chance.randint(0, len(others))
         return [*others[:at], told, *others[at:]]
 
@@ -136,7 +136,8 @@ def note_rows(pairs: Sequence[Pair], notes: Notes, chance: random.Random) -> lis
         if pair.answerable:
             rows += _told(pair, question, notes, chance)
         elif chance.random() < _UNTOLD_SHARE.get(pair.how, 1.0):
-            rows.append(_untold(question, notes.whole(pair, telling=True)))
+            whole = chance.random() < 0.5
+            rows.append(_untold(question, notes.whole(pair, telling=True) if whole else notes.sentences(pair, None)))
     return rows
 
 
