@@ -18,6 +18,7 @@ from toolkit.seam import fit_checking, fit_on_bot, subjects_of, typical_declines
 
 if TYPE_CHECKING:
     from toolkit.answering import RoutePlanner
+    from toolkit.engines.speaker import Speaker
     from toolkit.seam import SeamRow
 
 
@@ -141,7 +142,9 @@ def fit_chain(planner: RoutePlanner, rows: list[SeamRow], parts: Parts) -> Chain
     if knowledge:
         try:
             texts = [(source, text) for source, _, text in knowledge.texts()]
-            gate = fit_on_bot(rows, planner, texts, parts.calibration(), on_progress=parts.on_progress)
+            gate = fit_on_bot(
+                rows, planner, texts, parts.calibration(), speaker=_thinking(parts), on_progress=parts.on_progress
+            )
             parts.note(
                 f"Gate judged on {gate.report['answerable']:.0f} answerable and {gate.report['unanswerable']:.0f} "
                 f"other questions: refuses {gate.report['false_refusals']:.0%} and "
@@ -162,6 +165,13 @@ def fit_chain(planner: RoutePlanner, rows: list[SeamRow], parts: Parts) -> Chain
         scales=fit_checking(rows, planner, words),
         subjects=tuple(planner.subjects),
     )
+
+
+def _thinking(parts: Parts) -> Speaker | None:
+    """Return the base, which is asked about the questions to calibrate on; None where there are none."""
+    from toolkit.engines.speaker import Speaker
+
+    return Speaker(parts.model()) if parts.calibration() else None
 
 
 def code_hash() -> str:

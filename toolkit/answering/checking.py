@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolkit.answering.evidence import Evidence
+from toolkit.answering.evidence import Encoder, Evidence
+from toolkit.errors import DataError
 from toolkit.language import ENGLISH, Language, names, numbers, stems
 
 if TYPE_CHECKING:
@@ -26,8 +28,40 @@ _LOOPING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
+class Frames:
+    """The turns of phrase of a voice: what its replies say whatever they are about.
+
+    Attributes:
+        texts: One sentence each.
+        near: Cosine from which on a sentence is one of them, or one turned a little otherwise.
+        encoder: The embedder of the bot's knowledge. It is handed over when the bot is opened, and not stored.
+    """
+
+    texts: tuple[str, ...]
+    near: float
+    encoder: Encoder | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def _vectors(self) -> np.ndarray:
+        assert self.encoder is not None
+        return self.encoder.encode(self.texts)
+
+    def closeness(self, sentence: str) -> float:
+        """Return the cosine of a sentence and the nearest turn of phrase."""
+        assert self.encoder is not None
+        return float((self._vectors @ self.encoder.encode([sentence])[0]).max(initial=-1.0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is stored as plain data."""
+        return {"texts": list(self.texts), "near": self.near}
+
+
+@dataclass(frozen=True)
 class Scales:
-    """How what speaks for a sentence is weighed: a logistic regression, fitted on the bot's own replies.
+    """How what speaks for a sentence is weighed: fitted on the bot's own replies.
+
+    A sentence stands that says nothing strange, by a logistic regression, and that is either supported by a piece of
+    evidence or a turn of phrase. Made of nothing but words that the voice uses, a sentence may still be untrue.
 
     Attributes:
         support: Weight of the log-odds of the best piece of evidence supporting it, by the reader.
@@ -35,6 +69,7 @@ class Scales:
         numbers: Weight of its stating a number that stands nowhere.
         names: Weight of its naming a name that stands nowhere.
         bias: The intercept.
+        frames: The turns of phrase, or None where none are known: then no sentence needs to be one.
     """
 
     support: float
@@ -42,15 +77,47 @@ class Scales:
     numbers: float
     names: float
     bias: float
+    frames: Frames | None = None
 
     def held(self, features: np.ndarray) -> bool:
-        """Tell whether a sentence with these features is held by its evidence."""
+        """Tell whether a sentence with these features, of shape (4,), says nothing strange to its evidence."""
         weights = np.array([self.support, self.unknown, self.numbers, self.names])
         return float(features @ weights) + self.bias >= 0
 
-    def to_dict(self) -> dict[str, float]:
-        """Return the weights as plain data."""
-        return asdict(self)
+    def rests(self, sentence: str, support: np.ndarray) -> bool:
+        """Tell whether a sentence rests on a piece of evidence, or is a turn of phrase that needs none.
+
+        Args:
+            sentence: It.
+            support: Probability of each piece of evidence supporting it, of shape (pieces,).
+        """
+        if support.max(initial=0.0) >= SUPPORTED or self.frames is None or self.frames.encoder is None:
+            return True
+        return self.frames.closeness(sentence) >= self.frames.near
+
+    def with_encoder(self, encoder: Encoder) -> Scales:
+        """Return the same with what measures how near a sentence is to a turn of phrase."""
+        return replace(self, frames=self.frames and replace(self.frames, encoder=encoder))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was fitted as plain data."""
+        frames = self.frames.to_dict() if self.frames else None
+        return {part.name: getattr(self, part.name) for part in fields(self)} | {"frames": frames}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Scales:
+        """Read what was fitted.
+
+        Raises:
+            DataError: It was fitted on other features than this version weighs.
+        """
+        if set(content) != {part.name for part in fields(cls)}:
+            raise DataError(
+                "The weighing of sentences was fitted by another version.",
+                "Fit it again with: housevoice build <bot.yaml>",
+            )
+        frames = content["frames"]
+        return cls(**content | {"frames": frames and Frames(tuple(frames["texts"]), frames["near"])})
 
 
 # For a bot without example replies to fit on: a number or a name that stands nowhere makes a sentence go, and so does
@@ -178,7 +245,8 @@ class ReplyChecker:
         if not sentence or self._says_nothing(sentence):
             return
         support = self._support.of(sentence)
-        if not self._scales.held(self._support.features(sentence, support)):
+        said = self._support.features(sentence, support)
+        if not (self._scales.held(said) and self._scales.rests(sentence, support)):
             self.replaced.append(sentence)
             return
         if self._held is not None:
@@ -235,6 +303,29 @@ def fit_scales(held: np.ndarray, unheld: np.ndarray, most_lost: float) -> Scales
     threshold = float(np.quantile(held @ weights, most_lost, method="lower"))
     support, unknown, strange_numbers, strange_names = (float(weight) for weight in weights)
     return Scales(support, unknown, strange_numbers, strange_names, bias=-threshold + 1e-6)
+
+
+def fit_near(turns: np.ndarray, others: np.ndarray, most_lost: float) -> float:
+    """Fit from which closeness on a sentence is a turn of phrase.
+
+    It is where a logistic regression parts the two, and never so high that more turns of phrase than may be are lost:
+    a voice that seldom says the same again is let speak.
+
+    Args:
+        turns: How close turns of phrase are to those of other replies, cosines of shape (n,).
+        others: How close other sentences are, of shape (m,).
+        most_lost: Share of the turns of phrase which may be left out.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    highest = float(np.quantile(turns, most_lost, method="lower")) - 1e-6
+    if not len(others):
+        return highest
+    y = np.repeat([1, 0], [len(turns), len(others)])
+    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=1000)
+    model.fit(np.concatenate([turns, others])[:, None], y)
+    weight, bias = float(model.coef_[0, 0]), float(model.intercept_[0])
+    return min(highest, -bias / weight) if weight > 0 else highest
 
 
 def _words(text: str) -> list[str]:

@@ -5,6 +5,8 @@ gate is a logistic regression over what reader and retrieval know. It is fitted 
 their passages are the positives; the same questions with what answers them taken away, the declining examples, and
 questions of another world are the negatives. Where the bot has questions of its own to calibrate on, those count for
 more: example replies are often written next to the document, and people ask in other words.
+
+What the base thinks of the evidence is a second opinion, weighed with the first on those questions.
 """
 
 from __future__ import annotations
@@ -45,6 +47,32 @@ _FEWEST_ASKED = 20
 _C = 0.3
 
 
+@dataclass(frozen=True)
+class SecondOpinion:
+    """How the gate's own judgement and the base's are weighed: a logistic regression on their log-odds.
+
+    Attributes:
+        gate: Weight of the gate's log-odds that the evidence answers.
+        untold: Weight of the base's log-odds that it does not tell.
+        bias: The intercept.
+        threshold: Questions with a lower probability are declined.
+    """
+
+    gate: float
+    untold: float
+    bias: float
+    threshold: float
+
+    def probability(self, answerable: float, untold: float) -> float:
+        """Return the probability that the evidence answers the question.
+
+        Args:
+            answerable: The gate's own probability.
+            untold: The base's log-odds that the evidence does not tell.
+        """
+        return float(1.0 / (1.0 + np.exp(-(self.gate * _log_odds(answerable) + self.untold * untold + self.bias))))
+
+
 @dataclass
 class Gate:
     """A fitted gate.
@@ -59,6 +87,7 @@ class Gate:
             questions reach it.
         reader: Identity of the reader that it was fitted with; another one's scores must not be put in.
         report: How it was fitted: counts, and both error rates measured out of fold.
+        second: How the base's opinion is weighed; None where it was not asked.
     """
 
     weights: list[float]
@@ -69,6 +98,20 @@ class Gate:
     near: float = 0.0
     reader: str = ""
     report: dict[str, float] = field(default_factory=dict)
+    second: SecondOpinion | None = None
+
+    def judge(self, features: np.ndarray, untold: float | None = None) -> tuple[float, bool]:
+        """Return the probability that the evidence answers the question, and whether that is too little.
+
+        Args:
+            features: What :func:`gate_features` returned.
+            untold: The base's log-odds that the evidence does not tell, where it was asked.
+        """
+        probability = self.probability(features)
+        if self.second is None or untold is None:
+            return probability, probability < self.threshold
+        probability = self.second.probability(probability, untold)
+        return probability, probability < self.second.threshold
 
     def probability(self, features: np.ndarray) -> float:
         """Return the probability that the evidence answers the question."""
@@ -89,7 +132,8 @@ class Gate:
         content = json.loads(file.read_text(encoding="utf-8"))
         if tuple(content.pop("features")) != FEATURES:
             raise DataError(f"{file} was fitted by another version.", "Fit it again with: housevoice build <bot.yaml>")
-        return cls(**content)
+        second = content.pop("second", None)
+        return cls(**content, second=SecondOpinion(**second) if second else None)
 
 
 def gate_features(question: str, picked: Picked, picker: EvidencePicker) -> np.ndarray:
@@ -154,6 +198,7 @@ def fit_gate(
     *,
     max_false_refusals: float,
     asked: tuple[np.ndarray, np.ndarray] | None = None,
+    untold: tuple[np.ndarray, np.ndarray] | None = None,
     reader: str = "",
 ) -> Gate:
     """Fit the gate and its threshold.
@@ -167,6 +212,7 @@ def fit_gate(
         max_false_refusals: Share of answerable questions that may be declined.
         asked: The same two for questions as people ask them. They weigh more, and where enough of them are
             answerable the threshold and the report are theirs alone.
+        untold: What the base thinks of ``asked``, in the same order: log-odds, of shape (n,) and (m,).
         reader: Identity of the reader behind the features.
 
     Raises:
@@ -189,7 +235,8 @@ def fit_gate(
     held_out = cross_val_predict(
         model, (x - mean) / scale, y, cv=folds, method="predict_proba", params={"sample_weight": weight}
     )[:, 1]
-    judged = real if (real & (y == 1)).sum() >= _FEWEST_ASKED else ~real
+    by_people = (real & (y == 1)).sum() >= _FEWEST_ASKED
+    judged = real if by_people else ~real
     yes, no = held_out[judged & (y == 1)], held_out[judged & (y == 0)]
     # Lower: between two of few questions, more of them would be declined than may be.
     threshold = float(np.quantile(yes, max_false_refusals, method="lower"))
@@ -200,6 +247,12 @@ def fit_gate(
         "false_refusals": float((yes < threshold).mean()),
         "right_refusals": float((no < threshold).mean()) if len(no) else 0.0,
     }
+    second = None
+    if untold is not None and by_people:
+        second, held_out = _second_opinion(held_out[real], np.concatenate(untold), y[real], max_false_refusals)
+        yes, no = held_out[y[real] == 1], held_out[y[real] == 0]
+        report |= {"false_refusals": float((yes < second.threshold).mean()),
+                   "right_refusals": float((no < second.threshold).mean())}  # fmt: skip
     similarity = x[judged & (y == 1), FEATURES.index("similarity of the closest evidence")]
     return Gate(
         weights=model.coef_[0].tolist(),
@@ -210,4 +263,31 @@ def fit_gate(
         near=float(np.quantile(similarity, 0.1)),
         reader=reader,
         report=report,
+        second=second,
     )
+
+
+def _second_opinion(
+    own: np.ndarray, untold: np.ndarray, y: np.ndarray, max_false_refusals: float
+) -> tuple[SecondOpinion, np.ndarray]:
+    """Weigh the gate's own probabilities, from folds that it was not fitted on, with what the base thinks.
+
+    Returns:
+        The weighing, and the probabilities that it gives out of fold, of the shape of ``own``.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    x = np.stack([[_log_odds(value) for value in own], untold], axis=1)
+    model = LogisticRegression(C=_C, class_weight="balanced", max_iter=1000)
+    folds = StratifiedKFold(n_splits=5, shuffle=True, random_state=0)
+    held_out = cross_val_predict(model, x, y, cv=folds, method="predict_proba")[:, 1]
+    threshold = float(np.quantile(held_out[y == 1], max_false_refusals, method="lower"))
+    model.fit(x, y)
+    gate, base = (float(weight) for weight in model.coef_[0])
+    return SecondOpinion(gate, base, float(model.intercept_[0]), threshold), held_out
+
+
+def _log_odds(probability: float) -> float:
+    kept = min(1 - 1e-6, max(1e-6, probability))
+    return float(np.log(kept / (1 - kept)))

@@ -14,6 +14,7 @@ from toolkit.answering.evidence import Evidence, EvidencePicker, Picked, shown, 
 from toolkit.answering.followups import standing_alone
 from toolkit.answering.gate import GATE_UNITS, Gate, gate_features
 from toolkit.answering.router import Kind, Router
+from toolkit.answering.thinking import Thought, reordered, think
 from toolkit.config import ChainSettings
 from toolkit.language import ENGLISH, Language, stems
 from toolkit.prompts import Message, Turn, answer_messages, talk_messages
@@ -135,7 +136,10 @@ class RoutePlanner:
         alone = self._alone(question, recent)
         passages = self.search(alone)
         picked = self.picker.pick(alone, passages, self.units)
-        probability, declines = self._judge(alone, picked)
+        thought = self._think(alone, picked)
+        probability, declines = self._judge(alone, picked, thought)
+        if thought:
+            picked = replace(picked, evidence=reordered(picked.evidence, thought))
         evidence = self.shown_of(picked)
         near = self._near(picked) if declines else None
         return Route(
@@ -232,16 +236,24 @@ class RoutePlanner:
 
     def judge(self, question: str, passages: Sequence[Passage]) -> tuple[float | None, bool]:
         """Return the gate's probability that passages answer a question, and whether the bot declines it."""
-        return self._judge(question, self.pick(question, passages, GATE_UNITS))
+        picked = self.pick(question, passages, self.units)
+        return self._judge(question, picked, self._think(question, picked))
 
-    def _judge(self, question: str, picked: Picked) -> tuple[float | None, bool]:
+    def _think(self, question: str, picked: Picked) -> Thought | None:
+        """Let the base think about the evidence; None without any, and where the gate was fitted without it."""
+        if self.gate is None or self.gate.second is None or self.speaker is None or not picked.evidence:
+            return None
+        thoughts = think([(question, picked.evidence)], self.speaker)
+        return thoughts[0] if thoughts else None
+
+    def _judge(self, question: str, picked: Picked, thought: Thought | None) -> tuple[float | None, bool]:
         """Return the gate's probability and whether to decline."""
         if not picked.evidence:
             return 0.0, True
         if self.gate is None or self.picker is None:
             return None, False
-        probability = self.gate.probability(gate_features(question, picked, self.picker))
-        return probability, probability < self.gate.threshold
+        features = gate_features(question, picked, self.picker)
+        return self.gate.judge(features, thought.untold if thought else None)
 
     def _near(self, picked: Picked) -> Evidence | None:
         """Return the closest evidence, if it is as close as that of nine answerable questions in ten."""

@@ -107,11 +107,13 @@ class Chatbot:
         Without a model the bot can search and judge what was found, and not answer.
 
         Raises:
-            DataError: The parts are missing, or were fitted with another reader.
+            DataError: The parts are missing, or were fitted with another reader or by another version.
         """
         from toolkit.bot.assembly import assemble_chain
 
         chain = assemble_chain(config, read_parts(place), model, knowledge, reader)
+        if chain.picker is not None:
+            chain.scales = chain.scales.with_encoder(chain.picker.encoder)
         return cls(place.root, config, chain, knowledge, has_voice=_speaks(place, config))
 
     @property

@@ -23,7 +23,7 @@ class ChainParts:
         voice: Stems that the example replies use of their own.
         decline: The reply where the documents do not tell.
         router: Tells talk from questions, or None where every message is a question.
-        scales: How the sentences of a reply are weighed.
+        scales: How the sentences of a reply are weighed, and the turns of phrase of the voice.
         subjects: What the documents are about, a few words each.
     """
 
@@ -60,7 +60,7 @@ def read_parts(folder: BotFolder) -> ChainParts:
     """Read what the chain was fitted with.
 
     Raises:
-        DataError: The folder lacks it.
+        DataError: The folder lacks it, or it was fitted by another version.
     """
     from collections import Counter
 
@@ -79,6 +79,6 @@ def read_parts(folder: BotFolder) -> ChainParts:
         voice=frozenset(voice["words"]),
         decline=voice["decline"],
         router=Router(**route["router"]) if route["router"] else None,
-        scales=Scales(**voice["scales"]),
+        scales=Scales.from_dict(voice["scales"]),
         subjects=tuple(route["subjects"]),
     )

@@ -19,7 +19,7 @@ class Abilities:
         adapter: Its voice can be on or off per call: it takes ``adapter=``.
         cancel: A reply can be stopped from another thread: it takes ``cancel=``, a ``threading.Event``.
         batch: It writes many replies faster at once than one by one.
-        token_scores: It knows its own tokens: it has ``first_token_scores`` and takes ``forbid_first=``.
+        token_scores: It knows its own tokens: it has ``scored_replies`` and takes ``forbid_first=``.
     """
 
     adapter: bool = False
@@ -43,6 +43,19 @@ class Decoding:
     temperature: float = 0.0
     seed: int = 0
     forbid_first: str | None = None
+
+
+@dataclass(frozen=True)
+class ScoredReply:
+    """A short reply that was not to start with a certain token.
+
+    Attributes:
+        log_probability: With which the reply would have started with that token.
+        text: The reply that starts otherwise.
+    """
+
+    log_probability: float
+    text: str
 
 
 class TextGenerator(Protocol):
@@ -78,6 +91,8 @@ class TextGenerator(Protocol):
         """Yield the pieces of one reply as they come."""
         ...
 
-    def first_token_scores(self, conversations: Sequence[Sequence[Message]], token_text: str) -> list[float] | None:
-        """Return how likely each reply starts as a text does, or None without the ability."""
+    def scored_replies(
+        self, conversations: Sequence[Sequence[Message]], token_text: str, max_new_tokens: int
+    ) -> list[ScoredReply] | None:
+        """Return how likely each reply starts as a text does, and one that does not; None without the ability."""
         ...

@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_config_list
 from pydantic import ConfigDict
 
-from toolkit.engines.base import Abilities, Decoding, TextGenerator
+from toolkit.engines.base import Abilities, Decoding, ScoredReply, TextGenerator
 from toolkit.engines.stops import cut, cut_pieces
 from toolkit.prompts import Message
 
@@ -38,9 +38,11 @@ class HouseChatModel(BaseChatModel):
         """What the engine can do."""
         return cast(TextGenerator, self.engine).abilities
 
-    def first_token_scores(self, conversations: Sequence[Sequence[Message]], token_text: str) -> list[float] | None:
-        """Return the log-probability with which each reply starts with the first token of a text."""
-        return cast(TextGenerator, self.engine).first_token_scores(conversations, token_text)
+    def scored_replies(
+        self, conversations: Sequence[Sequence[Message]], token_text: str, max_new_tokens: int
+    ) -> list[ScoredReply] | None:
+        """Return how likely each reply starts as a text does, and one that does not."""
+        return cast(TextGenerator, self.engine).scored_replies(conversations, token_text, max_new_tokens)
 
     @property
     def _llm_type(self) -> str:

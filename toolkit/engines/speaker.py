@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from toolkit.engines.base import Abilities
+from toolkit.engines.base import Abilities, ScoredReply
 from toolkit.engines.stops import cut, cut_pieces
 from toolkit.prompts import Message
 
@@ -20,7 +20,9 @@ CALLS_AT_ONCE = 4
 class _Scoring(Protocol):
     """A chat model that knows its own tokens."""
 
-    def first_token_scores(self, conversations: Sequence[Sequence[Message]], token_text: str) -> list[float] | None: ...
+    def scored_replies(
+        self, conversations: Sequence[Sequence[Message]], token_text: str, max_new_tokens: int
+    ) -> list[ScoredReply] | None: ...
 
 
 class Speaker:
@@ -115,19 +117,22 @@ class Speaker:
             if hasattr(chunks, "close"):
                 chunks.close()
 
-    def first_token_scores(self, conversations: Sequence[Sequence[Message]], token_text: str) -> list[float] | None:
-        """Tell how likely each reply starts as a text does, the voice off.
+    def scored_replies(
+        self, conversations: Sequence[Sequence[Message]], token_text: str, max_new_tokens: int
+    ) -> list[ScoredReply] | None:
+        """Tell how likely each reply starts as a text does, and write one that does not, the voice off.
 
         Args:
             conversations: Messages up to the one that is to be answered.
             token_text: The text; only its first token counts.
+            max_new_tokens: Longest reply, in tokens; 1 where only the likelihood is wanted.
 
         Returns:
-            A log-probability for each conversation, or None from a model that does not tell.
+            One for each conversation, or None from a model that does not know its own tokens.
         """
         if not self.abilities.token_scores:
             return None
-        return cast(_Scoring, self.model).first_token_scores(conversations, token_text)
+        return cast(_Scoring, self.model).scored_replies(conversations, token_text, max_new_tokens)
 
     def _options(
         self,

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.engines.base import Abilities, Decoding
+from toolkit.engines.base import Abilities, Decoding, ScoredReply
 from toolkit.models import LoadedModel
 from toolkit.progress import Progress
 from toolkit.prompts import Message, render_prompt, stop_token_ids
@@ -87,34 +87,39 @@ class TextEngine:
                 on_progress("Writing replies", done, len(conversations))
         return replies
 
-    def first_token_scores(self, conversations: Sequence[Sequence[Message]], token_text: str) -> list[float]:
-        """Tell how likely each reply starts with the first token of a text, the adapter off.
+    def scored_replies(
+        self, conversations: Sequence[Sequence[Message]], token_text: str, max_new_tokens: int
+    ) -> list[ScoredReply]:
+        """Tell how likely each reply starts with the first token of a text, and write one that does not.
+
+        The adapter is off, and the most likely token is taken each time.
 
         Args:
             conversations: Messages up to the one that is to be answered.
             token_text: The text; it is tokenised by itself, as the replies that a base is trained on are.
+            max_new_tokens: Longest reply, in tokens.
 
         Returns:
-            The log-probability of the token for each conversation, in their order.
+            One for each conversation, in their order.
         """
-        token = self._first_token(token_text)
-        scores = [0.0] * len(conversations)
+        token, decoding = self._first_token(token_text), Decoding(max_new_tokens, forbid_first=token_text)
+        replies = [ScoredReply(0.0, "")] * len(conversations)
         for chosen, inputs in self._batches(conversations):
-            with self._ready(False, Decoding()):
-                # ``generate`` and not the model itself: it knows what positions a base gives to padded prompts, and
-                # asks for the logits of the last place alone (logits_to_keep=1), which spares prompt x vocabulary.
+            with self._ready(False, decoding):
+                # ``generate`` and not the model itself: it knows what positions a base gives to padded prompts, asks
+                # for the logits of the last place alone, and hands over those from before a token was forbidden.
                 output = self._model.generate(
                     **inputs,
-                    max_new_tokens=1,
-                    do_sample=False,
-                    pad_token_id=self.tokenizer.pad_token_id,
+                    **self._arguments(decoding, single=False),
                     output_logits=True,
                     return_dict_in_generate=True,
                 )
-            found = output.logits[0].float().log_softmax(dim=-1)[:, token].tolist()
-            for index, score in zip(chosen, found, strict=True):
-                scores[index] = score
-        return scores
+            scores = output.logits[0].float().log_softmax(dim=-1)[:, token].tolist()
+            written = output.sequences[:, inputs["input_ids"].shape[1] :]
+            texts = self.tokenizer.batch_decode(written, skip_special_tokens=True)
+            for index, score, text in zip(chosen, scores, texts, strict=True):
+                replies[index] = ScoredReply(score, text.strip())
+        return replies
 
     def stream(
         self,

@@ -5,15 +5,25 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.answering import Evidence, EvidencePicker, Gate, RoutePlanner, Scales
-from toolkit.answering.checking import PLAIN, Support, fit_scales, sentences_of_reply
+from toolkit.answering import EvidencePicker, Gate, RoutePlanner, Scales
+from toolkit.answering.checking import (
+    PLAIN,
+    SUPPORTED,
+    Frames,
+    Support,
+    fit_near,
+    fit_scales,
+    sentences_of_reply,
+)
 from toolkit.answering.evidence import units_of
 from toolkit.answering.gate import GATE_UNITS, fit_gate, gate_features
+from toolkit.answering.thinking import think
 from toolkit.language import numbers, stems
 from toolkit.progress import Progress
 from toolkit.reader import identity_of
@@ -21,9 +31,12 @@ from toolkit.scoring import Question, holds_facts
 from toolkit.seam.weave import SeamRow, evidence_without, units_that_tell
 
 if TYPE_CHECKING:
+    from toolkit.engines.speaker import Speaker
     from toolkit.store import Passage
 
 _VOICE_WORD_EXAMPLES = 2
+# As with words: what two replies say in the same words is the voice's, and not the fact's.
+_FRAME_EXAMPLES = 2
 _SYNTHETIC_QUESTIONS = 120
 # Reading takes over a tenth of a second a question, and of the sample 20 to 141 of these give an AUC of .82 to .81.
 _ROWS_FOR_THE_GATE = 80
@@ -34,6 +47,7 @@ _MOST_LOST = 0.02
 # A subject is a heading of a document: of so many, those that lie furthest apart are named.
 _SUBJECTS = 6
 _LONGEST_SUBJECT_WORDS = 3
+_WORD = re.compile(r"\w+")
 _TITLE_END = re.compile(r"\s+[-–—|]\s+|:\s+")
 
 
@@ -74,10 +88,30 @@ def _as_subject(title: str) -> str:
     return short if len(short.split()) <= _LONGEST_SUBJECT_WORDS else ""
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """A sentence of an example reply, over the evidence of its own row.
+
+    Attributes:
+        text: It.
+        row: Number of its row.
+        ends: Whether it is the first or the last of its reply.
+        features: What :class:`Scales` weighs, of shape (4,).
+        support: Probability of the best piece of evidence supporting it.
+    """
+
+    text: str
+    row: int
+    ends: bool
+    features: np.ndarray
+    support: float
+
+
 def fit_checking(rows: Sequence[SeamRow], planner: RoutePlanner, voice: frozenset[str], seed: int = 0) -> Scales:
     """Fit how the sentences of a reply are weighed: the examples' own against such as nothing holds.
 
-    Those are the same sentences over the evidence of another row, and with their numbers changed.
+    Those are the same sentences over the evidence of another row, and with their numbers changed. What the turns of
+    phrase are, which need no evidence, is fitted as well.
 
     Args:
         rows: Woven rows.
@@ -90,24 +124,76 @@ def fit_checking(rows: Sequence[SeamRow], planner: RoutePlanner, voice: frozense
         return PLAIN
     chance = random.Random(seed)
     reader = planner.picker.reader if planner.picker else None
-    held, unheld = [], []
+    held: list[_Judged] = []
+    unheld: list[np.ndarray] = []
 
-    def features(sentence: str, question: str, evidence: Sequence[Evidence]) -> tuple[np.ndarray, float]:
-        support = Support(question, evidence, voice, reader, planner.language)
+    def features(sentence: str, row: SeamRow) -> tuple[np.ndarray, float]:
+        support = Support(row.question, row.evidence, voice, reader, planner.language)
         scores = support.of(sentence)
         return support.features(sentence, scores), float(scores.max(initial=0.0))
 
-    for row in chance.sample(answered, min(_ROWS_FOR_THE_SCALES, len(answered))):
-        judged = [(sentence, *features(sentence, row.question, row.evidence))
-                  for sentence in sentences_of_reply(row.example.reply)]  # fmt: skip
-        held += [found for _, found, _ in judged]
-        stating = max(judged, key=lambda item: item[2])[0]
+    for number in chance.sample(range(len(answered)), min(_ROWS_FOR_THE_SCALES, len(answered))):
+        row = answered[number]
+        said = sentences_of_reply(row.example.reply)
+        judged = [_Judged(text, number, at in (0, len(said) - 1), *features(text, row)) for at, text in enumerate(said)]
+        held += judged
+        stating = max(judged, key=lambda item: item.support).text
         other = chance.choice(answered)
         if other is not row:
-            unheld.append(features(stating, other.question, other.evidence)[0])
+            unheld.append(features(stating, other)[0])
         if changed := _other_numbers(stating, planner, chance):
-            unheld.append(features(changed, row.question, row.evidence)[0])
-    return fit_scales(np.array(held), np.array(unheld), _MOST_LOST)
+            unheld.append(features(changed, row)[0])
+    scales = fit_scales(np.array([item.features for item in held]), np.array(unheld), _MOST_LOST)
+    said_in = _said_in(answered)
+    known = {_wording(item.text) for item in held}
+    # What recurs in rows that were not drawn is judged where it stands first: a fact may recur as well.
+    for wording, numbers_of in said_in.items():
+        if len(numbers_of) >= _FRAME_EXAMPLES and wording not in known:
+            row = answered[number := min(numbers_of)]
+            text = next(text for text in sentences_of_reply(row.example.reply) if _wording(text) == wording)
+            held.append(_Judged(text, number, False, *features(text, row)))
+    return replace(scales, frames=_fit_frames(held, said_in, planner))
+
+
+def _fit_frames(judged: Sequence[_Judged], said_in: Mapping[str, set[int]], planner: RoutePlanner) -> Frames | None:
+    """Fit what the turns of phrase are, and how near to one a sentence must be; None where there are none.
+
+    A turn of phrase is what no evidence supports and more than one reply says, or what a reply opens or closes with.
+    What stands between, once, is about the fact that it stands beside: said of another, it would be made up.
+
+    Args:
+        judged: Sentences of the example replies.
+        said_in: The rows in which each wording stands.
+        planner: The bot's route, for its embedder.
+    """
+    texts: dict[str, str] = {}
+    for item in judged:
+        wording = _wording(item.text)
+        if item.support < SUPPORTED and (item.ends or len(said_in[wording]) >= _FRAME_EXAMPLES):
+            texts.setdefault(wording, item.text)
+    if not texts or planner.picker is None:
+        return None
+    encode = planner.picker.encoder.encode
+    close = encode([item.text for item in judged]) @ encode(list(texts.values())).T
+    # Close to what other replies say: its own is no measure of what is yet to be said.
+    elsewhere = np.array([[bool(said_in[wording] - {item.row}) for wording in texts] for item in judged])
+    nearest = np.where(elsewhere, close, -1.0).max(axis=1)
+    turns = np.array([_wording(item.text) in texts for item in judged])
+    return Frames(tuple(texts.values()), fit_near(nearest[turns], nearest[~turns], _MOST_LOST))
+
+
+def _said_in(rows: Sequence[SeamRow]) -> dict[str, set[int]]:
+    """Return the numbers of the rows whose replies have a sentence, for each wording."""
+    found: dict[str, set[int]] = {}
+    for number, row in enumerate(rows):
+        for text in sentences_of_reply(row.example.reply):
+            found.setdefault(_wording(text), set()).add(number)
+    return found
+
+
+def _wording(sentence: str) -> str:
+    """Return a sentence without what two replies may write differently: case, and the marks between words."""
+    return " ".join(_WORD.findall(sentence.lower()))
 
 
 def _other_numbers(sentence: str, planner: RoutePlanner, chance: random.Random) -> str | None:
@@ -125,6 +211,7 @@ def fit_on_bot(
     passages: Sequence[tuple[str, str]],
     questions: Sequence[Question] = (),
     *,
+    speaker: Speaker | None = None,
     on_progress: Progress | None = None,
 ) -> Gate:
     """Fit the gate on the bot's own data.
@@ -135,6 +222,8 @@ def fit_on_bot(
         passages: Pairs of source and text, from which questions are made where there are few rows.
         questions: Questions to calibrate on; none of them may be reported on. One whose facts are in none of the
             passages found counts as one that cannot be answered: declining it is right.
+        speaker: The base, whose opinion of those questions is weighed too; None, or one that does not know its own
+            tokens, leaves the gate to judge alone.
         on_progress: Called after each question.
 
     Raises:
@@ -155,6 +244,7 @@ def fit_on_bot(
             on_progress("Fitting the gate", len(yes) + len(no) + sum(map(len, asked)), total)
 
     asked: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    thought: tuple[list[float], list[float]] = ([], [])
     for row in answered:
         yes.append(_features_of(row, planner))
         left = evidence_without(row, planner, units_that_tell(row, planner), GATE_UNITS)
@@ -173,13 +263,17 @@ def fit_on_bot(
     for item in questions:
         found = planner.search(item.question)
         known = not item.unanswerable and (not item.facts or any(holds_facts(p.text, item.facts) for p in found))
-        asked[not known].append(_features(item.question, planner, found))
+        picked = planner.pick(item.question, found, GATE_UNITS)
+        asked[not known].append(gate_features(item.question, picked, _picker(planner)))
+        if speaker and (thoughts := think([(item.question, picked.evidence)], speaker, short=False)):
+            thought[not known].append(thoughts[0].untold)
         tell()
     return fit_gate(
         np.array(yes),
         np.array(no),
         max_false_refusals=planner.settings.max_false_refusals,
         asked=(np.array(asked[0]), np.array(asked[1])) if questions else None,
+        untold=(np.array(thought[0]), np.array(thought[1])) if any(thought) else None,
         reader=identity_of(_picker(planner).reader),
     )
 

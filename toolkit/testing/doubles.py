@@ -21,7 +21,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_config_list
 from pydantic import ConfigDict, Field
 
-from toolkit.engines.base import Abilities
+from toolkit.engines.base import Abilities, ScoredReply
 from toolkit.prompts import Message
 from toolkit.testing.hash_embedder import HashEmbedder
 
@@ -138,6 +138,7 @@ class ScriptedChatModel(BaseChatModel):
         replies: Replies in the order of the calls, or a function from the messages to a reply.
         scores: A function from the messages and a text to the log-probability that the reply starts with it; without
             one the model does not tell.
+        short: The reply that goes with each score.
         calls: Every call so far.
 
     Example:
@@ -152,6 +153,7 @@ class ScriptedChatModel(BaseChatModel):
 
     replies: list[str] | Callable[[list[Message]], str]
     scores: Callable[[list[Message], str], float] | None = None
+    short: str = ""
     calls: list[ScriptedCall] = Field(default_factory=list)
 
     @property
@@ -159,11 +161,13 @@ class ScriptedChatModel(BaseChatModel):
         """What it takes: everything; it tells scores where it was given some."""
         return Abilities(adapter=True, cancel=True, batch=True, token_scores=self.scores is not None)
 
-    def first_token_scores(self, conversations: Sequence[Sequence[Message]], token_text: str) -> list[float] | None:
-        """Return the score of each conversation, or None where it was given none."""
+    def scored_replies(
+        self, conversations: Sequence[Sequence[Message]], token_text: str, max_new_tokens: int
+    ) -> list[ScoredReply] | None:
+        """Return the score of each conversation with ``short``, or None where it was given no scores."""
         if self.scores is None:
             return None
-        return [self.scores(list(messages), token_text) for messages in conversations]
+        return [ScoredReply(self.scores(list(messages), token_text), self.short) for messages in conversations]
 
     @property
     def _llm_type(self) -> str:

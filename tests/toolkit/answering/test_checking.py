@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.conftest import evidence
 from toolkit.answering import Evidence
-from toolkit.answering.checking import PLAIN, ReplyChecker, Scales, Support, fit_scales, sentences_of_reply
+from toolkit.answering.checking import (
+    PLAIN,
+    Frames,
+    ReplyChecker,
+    Scales,
+    Support,
+    fit_near,
+    fit_scales,
+    sentences_of_reply,
+)
+from toolkit.errors import DataError
 from toolkit.language import LANGUAGES
 from toolkit.reader import Reader
 from toolkit.testing import KeywordReader
@@ -229,7 +243,7 @@ def test_fitted_scales_lose_no_more_than_they_may_and_leave_out_the_rest() -> No
     assert np.mean([not scales.held(row) for row in unheld]) > 0.8
     fresh = draws(300, 3.0, 0.2, 2)
     assert np.mean([scales.held(row) for row in fresh]) > 0.9
-    assert Scales(**scales.to_dict()) == scales
+    assert Scales.from_dict(scales.to_dict()) == scales
 
 
 @pytest.mark.parametrize("count", [7, 13, 28])
@@ -266,3 +280,75 @@ def test_a_reply_is_cut_where_the_checker_cuts_it() -> None:
     sentences = ["Ahoy.", '"It burns."', "Fair winds!", "Yes?"]
     assert sentences_of_reply('Ahoy. "It burns."  Fair winds!\nYes? ') == sentences
     assert sentences_of_reply("  ") == []
+
+
+class Letters:
+    """Places a sentence by how often it has each letter; counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.encoded: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        self.encoded += texts
+        counts = np.array([[text.lower().count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts])
+        return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        return self.encode(texts)
+
+
+FRAMED = replace(PLAIN, frames=Frames(("Ahoy, friend.", "Fair winds!"), near=0.9))
+
+
+def framed(reply: str, scales: Scales) -> ReplyChecker:
+    voice = VOICE | {"a", "kind", "word", "of", "keep", "friends", "best"}
+    checker = ReplyChecker(QUESTION, Support(QUESTION, [LAMP, PRICE], voice, KeywordReader()), scales)
+    assert " ".join([*checker.feed(reply), *checker.close()]) == checker.text
+    return checker
+
+
+def test_a_sentence_of_the_voices_words_goes_where_it_is_no_turn_of_phrase() -> None:
+    scales = FRAMED.with_encoder(Letters())
+    checker = framed("Ahoy friend! It burns for 38 hours. Keep best kind words. Fair wind.", scales)
+    assert checker.text == "Ahoy friend! It burns for 38 hours. Fair wind."
+    assert checker.replaced == ["Keep best kind words."]
+    assert checker.cited == [LAMP]
+
+
+def test_a_turn_of_phrase_with_a_number_from_nowhere_goes() -> None:
+    checker = framed("Ahoy, 17 friends. It burns for 38 hours. Fair winds!", FRAMED.with_encoder(Letters()))
+    assert checker.replaced == ["Ahoy, 17 friends."]
+
+
+def test_without_an_embedder_or_turns_of_phrase_the_voices_words_suffice() -> None:
+    said = "Ahoy, friend. It burns for 38 hours. Keep best kind words."
+    for scales in (FRAMED, PLAIN, PLAIN.with_encoder(Letters())):
+        assert framed(said, scales).text == said
+
+
+def test_turns_of_phrase_are_embedded_once_and_only_where_no_evidence_speaks() -> None:
+    encoder = Letters()
+    scales = FRAMED.with_encoder(encoder)
+    for _ in range(2):
+        framed("It burns for 38 hours.", scales)
+    assert encoder.encoded == []
+    for _ in range(2):
+        framed("It burns for 38 hours. Fair winds!", scales)
+    assert encoder.encoded == ["Ahoy, friend.", "Fair winds!", "Fair winds!", "Fair winds!"]
+
+
+def test_turns_of_phrase_read_back_without_the_embedder() -> None:
+    scales = FRAMED.with_encoder(Letters())
+    assert Scales.from_dict(json.loads(json.dumps(scales.to_dict()))) == FRAMED
+    for wrong in ({}, {**PLAIN.to_dict(), "more": 1.0}, {"support": 1.0}):
+        with pytest.raises(DataError, match="another version"):
+            Scales.from_dict(wrong)
+
+
+def test_how_near_is_near_is_fitted() -> None:
+    others = np.linspace(0.2, 0.6, 50)
+    parted = fit_near(np.ones(50), others, 0.02)
+    assert 0.6 < parted < 1
+    assert fit_near(np.linspace(0.3, 1, 101), others, 0.02) == pytest.approx(0.314, abs=1e-4)
+    assert fit_near(np.ones(5), np.zeros(0), 0.02) == pytest.approx(1.0, abs=1e-4)
+    assert (np.full(50, 0.1) >= fit_near(np.full(50, 0.1), others, 0.02)).all()

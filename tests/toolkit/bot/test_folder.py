@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.answering import Gate, Router, Scales
+from toolkit.answering.checking import Frames
 from toolkit.answering.gate import FEATURES
 from toolkit.bot import (
     BotFolder,
@@ -116,7 +117,7 @@ def parts(gate: Gate | None, router: Router | None = None, language: Language = 
         frozenset({"ahoy", "fair"}),
         "Nay, frænd.",
         router,
-        Scales(0.5, -1.0, -2.0, -3.0, 4.0),
+        Scales(0.5, -1.0, -2.0, -3.0, 4.0, Frames(("Ahøy!", "Fair winds."), 0.75) if router else None),
         ("Lamps", "Öl"),
     )
 
@@ -152,6 +153,17 @@ def test_missing_parts_are_named(name: str, tmp_path: Path) -> None:
     (tmp_path / "chain" / name).unlink()
     with pytest.raises(DataError, match=name):
         read_parts(BotFolder(tmp_path))
+
+
+def test_parts_of_another_version_are_named(tmp_path: Path) -> None:
+    write_parts(folder(tmp_path), parts(None))
+    file = tmp_path / "chain" / "voice.json"
+    voice = json.loads(file.read_text())
+    del voice["scales"]["frames"]
+    file.write_text(json.dumps(voice))
+    with pytest.raises(DataError, match="another version") as caught:
+        read_parts(BotFolder(tmp_path))
+    assert "housevoice build" in caught.value.hint
 
 
 def test_text_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from toolkit.bot import BotFolder
 from toolkit.engines import Abilities, HouseChatModel, Speaker, TextEngine
+from toolkit.engines.base import ScoredReply
 from toolkit.engines.stops import cut, cut_pieces
 from toolkit.models import load_base
 from toolkit.prompts import Message, render_prompt
@@ -81,7 +82,7 @@ def test_a_remote_model_is_passed_only_what_it_knows() -> None:
     assert remote.batch(ASKED, **EVERYTHING) == ["The lamp burns for 38 hours. END of it"] * len(ASKED)
     said = remote.stream(ASKED[0], cancel=threading.Event(), **EVERYTHING)
     assert "".join(said) == "The lamp burns for 38 hours. END of it"
-    assert remote.first_token_scores(ASKED, "unanswerable") is None
+    assert remote.scored_replies(ASKED, "unanswerable", 4) is None
     assert remote.batch([]) == []
 
 
@@ -117,11 +118,11 @@ def test_the_doubles_take_what_the_own_model_takes() -> None:
     assert speaker.invoke(ASKED[0], adapter=True, max_new_tokens=2) == "two words"
     assert speaker.batch(ASKED[:2], adapter=False, stop=["words"], forbid_first="x") == ["two", "two"]
     assert [call.adapter for call in scripted.calls] == [True, False, False]
-    assert speaker.first_token_scores(ASKED[:2], "abc") == [-3.0, -3.0]
-    assert Speaker(ScriptedChatModel(replies=[])).first_token_scores(ASKED, "abc") is None
+    assert speaker.scored_replies(ASKED[:2], "abc", 4) == [ScoredReply(-3.0, "")] * 2
+    assert Speaker(ScriptedChatModel(replies=[])).scored_replies(ASKED, "abc", 4) is None
 
 
-def test_first_token_scores_are_those_of_plain_transformers(own: Speaker, engine: TextEngine) -> None:
+def test_scored_replies_are_those_of_plain_transformers(own: Speaker, engine: TextEngine) -> None:
     import torch
 
     bare = TextEngine(load_base(engine.loaded.name, device="cpu", dtype="float32"))  # adapters are off when scored
@@ -133,9 +134,12 @@ def test_first_token_scores_are_those_of_plain_transformers(own: Speaker, engine
         with torch.no_grad():
             logits = bare.loaded.model(input_ids=inputs["input_ids"]).logits[0, -1]
         expected.append(float(logits.log_softmax(dim=-1)[token]))
-    found = own.first_token_scores(ASKED, "unanswerable")
-    assert found == pytest.approx(expected, abs=1e-4)
-    assert own.first_token_scores([], "unanswerable") == []
+    found = own.scored_replies(ASKED, "unanswerable", 6)
+    assert found is not None
+    assert [item.log_probability for item in found] == pytest.approx(expected, abs=1e-4)
+    plain = own.batch(ASKED, max_new_tokens=6, temperature=0.0, forbid_first="unanswerable")
+    assert [item.text for item in found] == plain
+    assert own.scored_replies([], "unanswerable", 1) == []
 
 
 @pytest.mark.parametrize("way", ["invoke", "batch", "stream"])
