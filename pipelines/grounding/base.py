@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.grounding.base_rows import Encoded, Rows, batches, encoded_passes
-from pipelines.grounding.base_updates import add_updates, merged, save_adapter, start_from
+from pipelines.grounding.base_updates import add_updates, average_with, merged, save_adapter, start_from
 from pipelines.grounding.base_writer import Writer, measure, show
 from pipelines.grounding.rewriting import people_rows
 from pipelines.grounding.rows import Notes, note_rows, reply_rows
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tokens", type=int, default=32768)
     parser.add_argument("--r", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--adapter", type=Path, help="an adapter of this script to go on from")
+    parser.add_argument("--adapter", type=Path, help="one to go on from; the mean of it and of the result is saved")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, help="questions to measure on")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -206,6 +206,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report["training"] = train(model, weights, tokenizer, passes, options, save, team)
     if team.rank:
         return
+    if options.adapter:
+        average_with(updates, options.adapter)
     save()
     print(json.dumps(report["training"]), flush=True)
     writer = Writer(merged(load(options.base, options.device)[0], options.out), tokenizer)

@@ -59,6 +59,25 @@ def start_from(updates: dict[str, Any], adapter: Path) -> None:
             update.b.copy_(kept[f"base_model.model.{name}.lora_B.weight"])
 
 
+def average_with(updates: dict[str, Any], adapter: Path) -> None:
+    """Take the mean of the updates and of the adapter that they went on from (Wortsman et al. 2022).
+
+    The factors are averaged and not their product, which keeps the rank: both lie close to one another.
+
+    Args:
+        updates: What was trained.
+        adapter: The folder that :func:`start_from` read.
+    """
+    import torch
+
+    trained = {name: (update.a.detach().clone(), update.b.detach().clone()) for name, update in updates.items()}
+    start_from(updates, adapter)
+    with torch.no_grad():
+        for name, update in updates.items():
+            update.a.lerp_(trained[name][0], 0.5)
+            update.b.lerp_(trained[name][1], 0.5)
+
+
 def save_adapter(model: Any, updates: dict[str, Any], r: int, out: Path) -> None:
     """Write the updates as a plain PEFT folder, in bfloat16; training may go on after it.
 

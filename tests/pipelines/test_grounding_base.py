@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines.grounding import base, base_rows
-from pipelines.grounding.base_updates import add_updates, merged, save_adapter
+from pipelines.grounding.base_updates import add_updates, average_with, merged, save_adapter
 from pipelines.grounding.base_writer import Writer
 from tests.pipelines.test_grounding_rows import write_data
 from toolkit.prompts import encode_pair, short_messages
@@ -110,7 +111,7 @@ def test_rows_are_learnt(tiny_base: Path) -> None:
     model = opened(tiny_base, "float32")
     weights = [weight for update in add_updates(model, R).values() for weight in update.parameters()]
     before = base.loss_of(model, [row], tokenizer.pad_token_id, "cpu").item()
-    report = base.train(model, weights, tokenizer, [[row]] * 40, options(), lambda: None)
+    report = base.train(model, weights, tokenizer, [[row]] * 40, options(), lambda: None, base.Team())
     assert (report["steps"], report["of"]) == (40, 40) and report["tokens"] == 40 * len(row[0])
     after = base.loss_of(model, [row, encode_pair(tokenizer, QUESTION[:1], "38 hours")], tokenizer.pad_token_id, "cpu")
     assert after.item() < before and base.loss_of(model, [row], 0, "cpu").item() < before / 4
@@ -134,7 +135,9 @@ def test_training_ends_in_time_and_saves_each_minute(tiny_base: Path, monkeypatc
 
     monkeypatch.setattr(base, "loss_of", slow)
     monkeypatch.setattr(base.time, "time", lambda: now[0])
-    report = base.train(model, weights, tokenizer, [[row]] * 40, options(seconds=100.0), lambda: saved.append(now[0]))
+    slow_steps = options(seconds=100.0)
+    save = lambda: saved.append(now[0])  # noqa: E731
+    report = base.train(model, weights, tokenizer, [[row]] * 40, slow_steps, save, base.Team())
     assert (report["steps"], report["seconds"]) == (3, 75)
     assert saved == [1075.0]
 
@@ -145,7 +148,7 @@ def test_a_short_run_trains_saves_and_measures(
     for name in ("_MADE_NOTES", "_MADE_FOLLOW_UPS", "_TALK"):
         monkeypatch.setattr(base_rows, name, 4)
 
-    def in_this_process(rows: base_rows.Rows, tokenizer: Any, passes: int, seed: int) -> list[list[base_rows.Encoded]]:
+    def in_this_process(rows: base_rows.Rows, tokenizer: Any, passes: int, seed: int, *_: int) -> Any:
         made = [rows.part(seed + number, 0, 1)[:40] for number in range(passes)]
         return [[encode_pair(tokenizer, row.messages, row.reply) for row in part] for part in made]
 
@@ -160,3 +163,42 @@ def test_a_short_run_trains_saves_and_measures(
     assert report["rewrite_test"]["rewrites"] == 4
     assert "talk: " in capsys.readouterr().out
     merged(opened(tiny_base, "bfloat16"), tmp_path / "out")
+
+
+def test_what_goes_on_from_an_adapter_is_saved_as_the_mean_of_both(tmp_path: Path, tiny_base: Path) -> None:
+    import torch
+
+    model = opened(tiny_base, "float32")
+    updates = add_updates(model, R)
+    save_adapter(model, updates, R, tmp_path)
+    first = {name: (update.a.clone(), update.b.clone()) for name, update in updates.items()}
+    with torch.no_grad():
+        for update in updates.values():
+            update.a.add_(2.0)
+            update.b.add_(4.0)
+    average_with(updates, tmp_path)
+    for name, update in updates.items():
+        # the folder is kept in bfloat16
+        torch.testing.assert_close(update.a, first[name][0] + 1.0, atol=0.01, rtol=0.01)
+        torch.testing.assert_close(update.b, first[name][1] + 2.0, atol=0.01, rtol=0.01)
+
+
+def test_trainers_average_what_each_found(tmp_path: Path) -> None:
+    """Two processes with other rows leave with the same gradients, time and number of steps."""
+    import multiprocessing
+
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Pool(2) as pool:
+        found = pool.starmap(_average, [(rank, 29500 + os.getpid() % 1000) for rank in range(2)], chunksize=1)
+    assert found == [([1.5, 3.0], 15.0, 7)] * 2
+
+
+def _average(rank: int, port: int) -> tuple[list[float], float, int]:
+    import torch
+
+    os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    team = base.Team()
+    team.meet()
+    gradient = torch.tensor([1.0, 2.0]) * (rank + 1)
+    seconds = team.averaged([gradient], 10.0 * (rank + 1))
+    return gradient.tolist(), seconds, team.least(7 + rank)
