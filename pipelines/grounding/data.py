@@ -31,6 +31,7 @@ class Pair:
         answerable: Whether the passage answers the question.
         doc: The document, for splitting.
         how: How a negative was made, or ``human`` where people judged.
+        answers: All answers that people gave, where several were asked.
     """
 
     set: str
@@ -40,6 +41,7 @@ class Pair:
     answerable: bool
     doc: str
     how: str
+    answers: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -92,10 +94,11 @@ def read_squad(file: Path) -> list[Pair]:
     for article in articles.get("data", articles) if isinstance(articles, dict) else articles:
         for paragraph in article["paragraphs"]:
             for asked in paragraph["qas"]:
-                answer = None if asked["is_impossible"] else _usual([item["text"] for item in asked["answers"]])
+                given = [] if asked["is_impossible"] else [item["text"] for item in asked["answers"]]
+                answer = _usual(given) if given else None
                 pairs.append(
                     Pair("squad2_dev", asked["question"].strip(), paragraph["context"], answer,
-                         not asked["is_impossible"], article["title"], "human")
+                         not asked["is_impossible"], article["title"], "human", tuple(given))
                 )  # fmt: skip
     return pairs
 

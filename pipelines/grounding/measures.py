@@ -28,11 +28,23 @@ _STOP = frozenset(
 
 @dataclass(frozen=True)
 class Asked:
-    """A question of the test with its notes and the answer that people gave; None where there is none."""
+    """A question of the test with its notes and what people answered.
+
+    Attributes:
+        question: What is asked.
+        notes: What it is to be answered from.
+        answer: What most people answered; None where there is no answer.
+        answers: All that people answered, where several were asked.
+    """
 
     question: str
     notes: list[str]
     answer: str | None
+    answers: tuple[str, ...] = ()
+
+    def best(self, measure: Callable[[str, str], float], reply: str) -> float:
+        """Return a measure of a reply against the answer that it is nearest to, as SQuAD does it."""
+        return max(measure(reply, answer) for answer in self.answers or (self.answer or "",))
 
 
 def squad_questions(pairs: Sequence[Pair], part: str, seed: int = 0, limit: int | None = None) -> list[Asked]:
@@ -52,7 +64,7 @@ def squad_questions(pairs: Sequence[Pair], part: str, seed: int = 0, limit: int 
         others.sort(key=lambda text: -shared_words(pair.question, text))
         notes = [f"{pair.title}: {text}" for text in (pair.passage, *others[:2])]
         chance.shuffle(notes)
-        asked.append(Asked(pair.question, notes, pair.answer))
+        asked.append(Asked(pair.question, notes, pair.answer, pair.answers))
     return asked
 
 
@@ -62,7 +74,7 @@ def score_squad(
     """Measure short answers: forced, and with the threshold that declines ``false_refusals`` of the answerable."""
     messages = [short_messages(item.question, item.notes) for item in asked]
     scores, replies = refusal(messages), write(messages, 24)
-    yes = [(f1(reply, item.answer), contains(reply, item.answer), score)
+    yes = [(item.best(f1, reply), item.best(contains, reply), score)
            for item, reply, score in zip(asked, replies, scores, strict=True) if item.answer]  # fmt: skip
     no = [score for item, score in zip(asked, scores, strict=True) if not item.answer]
     threshold = sorted((score for *_, score in yes), reverse=True)[int(false_refusals * len(yes))]
