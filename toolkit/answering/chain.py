@@ -173,6 +173,9 @@ class Chain:
         for question, history in questions:
             started = time.perf_counter()
             planned.append((self.planner.plan(question, history, knowledge=knowledge), started))
+        if adapter and knowledge:
+            retold = self._retold([route for route, _ in planned])
+            planned = [(route, started) for route, (_, started) in zip(retold, planned, strict=True)]
         asked = [route for route, _ in planned if not (gated and route.declines)]
         shown = [route.messages for route in asked]
         replies = iter(self.speaker.batch(shown, adapter=adapter, **self._decoding()) if shown else [])
@@ -207,6 +210,8 @@ class Chain:
             yield answer.text
             yield answer
             return
+        if adapter and knowledge:
+            route = self._retold([route])[0]
         checker = self._checker(route)
         first: float | None = None
         text = ""
@@ -234,6 +239,18 @@ class Chain:
                 yield blank + sentence
                 blank = " "
 
+    def _retold(self, routes: Sequence[Route]) -> list[Route]:
+        """Let the base write what wants no facts, so that the voice has something to say in its own way.
+
+        A voice is tuned on replies over notes. Left to itself it makes small talk of whatever it was tuned on, and
+        forgets what the bot is called.
+        """
+        talk = [route.messages for route in routes if route.kind == "talk"]
+        if not talk or not self.speaker.abilities.adapter:
+            return list(routes)
+        plain = iter(self.speaker.batch(talk, adapter=False, **self._decoding()))
+        return [self.planner.retelling(route, next(plain)) if route.kind == "talk" else route for route in routes]
+
     def _decoding(self) -> dict[str, Any]:
         # Declining was decided before: the model may not take it back.
         return {
@@ -256,7 +273,8 @@ class Chain:
         self, route: Route, started: float, text: str, checker: ReplyChecker, adapter: bool, first: float | None
     ) -> Answer:
         """Put the answer together from what was let through."""
-        return self._answer(route, started, text, checker.cited, False, adapter, first, checker.replaced)
+        cited = checker.cited if route.passages else []  # small talk stands in no document
+        return self._answer(route, started, text, cited, False, adapter, first, checker.replaced)
 
     @staticmethod
     def _answer(

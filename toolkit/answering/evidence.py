@@ -114,6 +114,15 @@ class Picked:
     readings: list[Reading]
 
 
+def noted(text: str, language: Language) -> Evidence:
+    """Return evidence that stands in no document: what the bot itself has to say."""
+    from toolkit.store.retriever import Passage
+
+    told = frozenset(stems(text, language))
+    passage = Passage(id="", text=text, source="", score=0.0, metadata={})
+    return Evidence(passage, text, text, 0.0, 0.0, 0.0, 0.0, told, np.zeros(0, dtype=np.float32))
+
+
 def units_of(text: str, language: Language = ENGLISH) -> list[Unit]:
     """Cut a passage into units: sentences, lists kept whole with their lead-in, table rows one by one."""
     units: list[tuple[str, int, int]] = []

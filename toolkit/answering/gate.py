@@ -198,7 +198,7 @@ def fit_gate(
     *,
     max_false_refusals: float,
     asked: tuple[np.ndarray, np.ndarray] | None = None,
-    untold: tuple[np.ndarray, np.ndarray] | None = None,
+    untold: np.ndarray | None = None,
     reader: str = "",
 ) -> Gate:
     """Fit the gate and its threshold.
@@ -212,7 +212,7 @@ def fit_gate(
         max_false_refusals: Share of answerable questions that may be declined.
         asked: The same two for questions as people ask them. They weigh more, and where enough of them are
             answerable the threshold and the report are theirs alone.
-        untold: What the base thinks of ``asked``, in the same order: log-odds, of shape (n,) and (m,).
+        untold: The base's log-odds that the evidence does not tell, for all ``asked``: of shape (n + m,).
         reader: Identity of the reader behind the features.
 
     Raises:
@@ -249,7 +249,7 @@ def fit_gate(
     }
     second = None
     if untold is not None and by_people:
-        second, held_out = _second_opinion(held_out[real], np.concatenate(untold), y[real], max_false_refusals)
+        second, held_out = _second_opinion(held_out[real], untold, y[real], max_false_refusals)
         yes, no = held_out[y[real] == 1], held_out[y[real] == 0]
         report |= {"false_refusals": float((yes < second.threshold).mean()),
                    "right_refusals": float((no < second.threshold).mean())}  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from toolkit.answering.evidence import Evidence, EvidencePicker, Picked, shown, units_of
+from toolkit.answering.evidence import Evidence, EvidencePicker, Picked, noted, shown, units_of
 from toolkit.answering.followups import standing_alone
 from toolkit.answering.gate import GATE_UNITS, Gate, gate_features
 from toolkit.answering.router import Kind, Router
@@ -171,6 +171,11 @@ class RoutePlanner:
         """Return a route whose reply is written without notes, as for talk."""
         messages = self._talk(route.question, self._recent(history))
         return replace(route, evidence=[], messages=messages, declines=False)
+
+    def retelling(self, route: Route, plain: str) -> Route:
+        """Return a route whose reply says in the voice what the base wrote plainly, as if a note told it."""
+        note = noted(plain, self.language)
+        return replace(route, evidence=[note], messages=self.messages_for(route.question, [note]))
 
     def with_evidence(self, route: Route, evidence: Sequence[Evidence]) -> Route:
         """Return a route with other evidence in place of its own: for weaving, where it counts in the report."""

@@ -137,7 +137,7 @@ def test_many_questions_keep_their_order(house: Knowledge) -> None:
     answers = chain.answers([(question, ()) for question in asked])
     assert [answer.question for answer in answers] == asked
     assert ["300" in answers[0].text, "38" in answers[2].text] == [True, True]
-    assert len(model.calls) == 3
+    assert len(model.calls) == 4  # small talk is written plainly first
     assert answers[1].passages == []
 
 
@@ -154,7 +154,7 @@ REPLIES = {
 @pytest.mark.parametrize("case", REPLIES)
 @pytest.mark.parametrize("question", [QUESTION, "Hello!"])
 def test_a_streamed_reply_is_the_answers_text(case: str, question: str, house: Knowledge) -> None:
-    chain, _ = make_chain([REPLIES[case], REPLIES[case]], house, router=KnownTalk(["Hello!"]))
+    chain, _ = make_chain(lambda shown: REPLIES[case], house, router=KnownTalk(["Hello!"]))
     whole = chain.answer(question)
     pieces, streamed = parts_of(chain, question)
     assert "".join(pieces).strip() == streamed.text

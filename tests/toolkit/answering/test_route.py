@@ -91,13 +91,28 @@ def test_only_so_much_history_is_talked_on() -> None:
 
 
 def test_talk_wants_no_passages_and_is_not_rewritten(house: Knowledge) -> None:
-    chain, model = make_chain(["Ahoy yourself!"], house, router=router("talk"), name="Ada", subjects=["lamps"])
-    answer = chain.answer("Hello!", [Turn("a", "b")])
-    assert (answer.text, answer.passages, answer.citations) == ("Ahoy yourself!", [], [])
+    plain, said = "I am Ada, a chatbot about lamps.", "Ahoy, friend. I am Ada, a chatbot about lamps."
+    history, asked = [Turn("a", "b")], "Hello! Who are you?"
+    chain, model = make_chain([plain, said], house, router=router("talk"), name="Ada", subjects=["lamps"])
+    answer = chain.answer(asked, history)
+    assert (answer.text, answer.passages, answer.citations) == (said, [], [])
     assert (answer.abstained, answer.answerable) == (False, None)
-    assert [call.messages for call in model.calls] == [
-        talk_messages(chain.settings.system, "Ada", ["lamps"], "Hello!", [Turn("a", "b")])
-    ]
+    # the base writes what there is to say, and the voice says it
+    assert [call.adapter for call in model.calls] == [False, True]
+    assert model.calls[0].messages == talk_messages(chain.settings.system, "Ada", ["lamps"], asked, history)
+    assert model.calls[1].messages == answer_messages(chain.settings.system, asked, [plain])
+
+
+def test_small_talk_without_the_voice_is_the_bases_own(house: Knowledge) -> None:
+    chain, model = make_chain(["Hello! How can I help you?"], house, router=router("talk"))
+    assert chain.answer("Hello!", adapter=False).text == "Hello! How can I help you?"
+    assert [call.adapter for call in model.calls] == [False]
+
+
+def test_small_talk_states_nothing_that_the_base_did_not_write(house: Knowledge) -> None:
+    plain = "I am Ada, a chatbot about lamps."
+    chain, _ = make_chain([plain, "Ahoy, friend. Kites cost 83 euros."], house, router=router("talk"))
+    assert chain.answer("Who are you?").text == f"{plain} Ahoy, friend."
 
 
 def test_a_takeover_is_declined_with_what_the_documents_are_about(house: Knowledge) -> None:

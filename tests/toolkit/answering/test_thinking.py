@@ -61,11 +61,11 @@ def test_what_holds_the_answer_comes_first() -> None:
     assert reordered([LAMP, PRICE], Thought(0.0, "The lamp."))[0].quote == LAMP.quote
 
 
-def opinions(weight: float, seed: int = 0) -> tuple[Gate, tuple[np.ndarray, np.ndarray]]:
+def opinions(weight: float, seed: int = 0) -> tuple[Gate, np.ndarray]:
     """Fit a gate whose features say nothing, on questions of which the base knows ``weight`` standard deviations."""
     chance = np.random.default_rng(seed)
     noise = chance.normal(size=(160, len(FEATURES)))
-    untold = chance.normal(-weight, 1.0, 80), chance.normal(weight, 1.0, 80)
+    untold = chance.normal(np.repeat([-weight, weight], 80), 1.0)
     fitted = fit_gate(noise[:10], noise[10:20], max_false_refusals=0.1, asked=(noise[:80], noise[80:]), untold=untold)
     return fitted, untold
 
@@ -80,7 +80,7 @@ def test_the_base_is_weighed_as_far_as_it_knows() -> None:
     assert knowing.report["false_refusals"] <= 0.1
     assert knowing.report["right_refusals"] > 0.9
     assert guessing.report["right_refusals"] < 0.4
-    declined = [knowing.judge(np.zeros(len(FEATURES)), value)[1] for value in untold[1]]
+    declined = [knowing.judge(np.zeros(len(FEATURES)), value)[1] for value in untold[80:]]
     assert np.mean(declined) > 0.9
 
 
