@@ -260,7 +260,8 @@ class ReplyChecker:
     def _says_nothing(self, sentence: str) -> bool:
         """Tell whether a sentence says again what was said or asked, or runs in a circle, as small models do."""
         words = _words(sentence)
-        if not words or words == self._question or any(words == _words(said) for said in [*self.sentences, self._held or ""]):
+        said = [self._question, *map(_words, [*self.sentences, self._held or ""])]
+        if not words or words in said:
             return True
         runs = Counter(zip(words, words[1:], words[2:], strict=False))
         return len(words) >= 8 and 1 - len(runs) / max(1, sum(runs.values())) >= _LOOPING_SHARE

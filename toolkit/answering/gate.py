@@ -6,7 +6,8 @@ their passages are the positives; the same questions with what answers them take
 questions of another world are the negatives. Where the bot has questions of its own to calibrate on, those count for
 more: example replies are often written next to the document, and people ask in other words.
 
-What the base thinks of the evidence is a second opinion, weighed with the first on those questions.
+What the base thinks of the evidence is a second opinion, weighed with the first on those questions. Without any, it is
+weighed with what the reader makes of the passages, as was fitted once on another bot's.
 """
 
 from __future__ import annotations
@@ -49,28 +50,45 @@ _C = 0.3
 
 @dataclass(frozen=True)
 class SecondOpinion:
-    """How the gate's own judgement and the base's are weighed: a logistic regression on their log-odds.
+    """How the gate's own judgement, the reader's and the base's are weighed: a logistic regression on their log-odds.
 
     Attributes:
         gate: Weight of the gate's log-odds that the evidence answers.
+        span: Weight of the reader's log-odds of an answer in the best passage.
         untold: Weight of the base's log-odds that it does not tell.
         bias: The intercept.
         threshold: Questions with a lower probability are declined.
     """
 
     gate: float
+    span: float
     untold: float
     bias: float
     threshold: float
 
-    def probability(self, answerable: float, untold: float) -> float:
+    def probability(self, answerable: float, span: float, untold: float) -> float:
         """Return the probability that the evidence answers the question.
 
         Args:
             answerable: The gate's own probability.
+            span: The reader's log-odds.
             untold: The base's log-odds that the evidence does not tell.
         """
-        return float(1.0 / (1.0 + np.exp(-(self.gate * _log_odds(answerable) + self.untold * untold + self.bias))))
+        told = self.gate * _log_odds(answerable) + self.span * span + self.untold * untold
+        return float(1.0 / (1.0 + np.exp(-(told + self.bias))))
+
+
+# Fitted on the 216 questions of the sample's split for choosing settings, with the bundled base and reader: out of fold
+# its AUC is .815, and on the sample's test questions, which draw on other documents, .95. The thresholds decline these
+# shares of the answerable ones of the former, out of fold.
+_KNOWN = {"gate": 0.0, "span": 0.08, "untold": -0.386, "bias": 0.929}
+_KNOWN_THRESHOLDS = ((0.05, 0.225), (0.08, 0.261), (0.10, 0.277), (0.15, 0.383), (0.20, 0.452))
+
+
+def known_opinion(max_false_refusals: float) -> SecondOpinion:
+    """Return the weighing for a bot without questions to calibrate on, on the bundled base and reader."""
+    shares, thresholds = zip(*_KNOWN_THRESHOLDS, strict=True)
+    return SecondOpinion(**_KNOWN, threshold=float(np.interp(max_false_refusals, shares, thresholds)))
 
 
 @dataclass
@@ -110,7 +128,7 @@ class Gate:
         probability = self.probability(features)
         if self.second is None or untold is None:
             return probability, probability < self.threshold
-        probability = self.second.probability(probability, untold)
+        probability = self.second.probability(probability, float(features[0]), untold)
         return probability, probability < self.second.threshold
 
     def probability(self, features: np.ndarray) -> float:
@@ -285,7 +303,7 @@ def _second_opinion(
     threshold = float(np.quantile(held_out[y == 1], max_false_refusals, method="lower"))
     model.fit(x, y)
     gate, base = (float(weight) for weight in model.coef_[0])
-    return SecondOpinion(gate, base, float(model.intercept_[0]), threshold), held_out
+    return SecondOpinion(gate, 0.0, base, float(model.intercept_[0]), threshold), held_out
 
 
 def _log_odds(probability: float) -> float:

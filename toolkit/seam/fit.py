@@ -22,7 +22,7 @@ from toolkit.answering.checking import (
     sentences_of_reply,
 )
 from toolkit.answering.evidence import units_of
-from toolkit.answering.gate import GATE_UNITS, fit_gate, gate_features
+from toolkit.answering.gate import GATE_UNITS, fit_gate, gate_features, known_opinion
 from toolkit.answering.thinking import think
 from toolkit.language import numbers, stems
 from toolkit.progress import Progress
@@ -270,7 +270,7 @@ def fit_on_bot(
         shown[not known].append((item.question, picked.evidence))
         tell()
     untold = _untold([*shown[0], *shown[1]], speaker, on_progress) if speaker else None
-    return fit_gate(
+    gate = fit_gate(
         np.array(yes),
         np.array(no),
         max_false_refusals=planner.settings.max_false_refusals,
@@ -278,6 +278,9 @@ def fit_on_bot(
         untold=untold,
         reader=identity_of(_picker(planner).reader),
     )
+    if gate.second is None and planner.base.grounded and planner.settings.reader == "bundled":
+        gate.second = known_opinion(planner.settings.max_false_refusals)
+    return gate
 
 
 def _untold(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.chains import QUESTION, gate, make_chain
 from tests.conftest import evidence
-from toolkit.answering.gate import FEATURES, Gate, SecondOpinion, fit_gate
+from toolkit.answering.gate import FEATURES, Gate, SecondOpinion, fit_gate, known_opinion
 from toolkit.answering.thinking import THOUGHT_UNITS, Thought, reordered, think
 from toolkit.engines import Speaker
 from toolkit.prompts import UNTOLD, short_messages
@@ -84,6 +84,14 @@ def test_the_base_is_weighed_as_far_as_it_knows() -> None:
     assert np.mean(declined) > 0.9
 
 
+def test_what_is_known_of_other_bots_weighs_reader_and_base() -> None:
+    careful, bold = known_opinion(0.05), known_opinion(0.2)
+    assert careful.threshold < known_opinion(0.1).threshold < bold.threshold
+    assert careful.probability(0.5, 2.0, -3.0) > careful.probability(0.5, -2.0, -3.0)
+    assert careful.probability(0.5, 2.0, -3.0) > careful.probability(0.5, 2.0, 3.0)
+    assert careful.probability(0.1, 2.0, -3.0) == careful.probability(0.9, 2.0, -3.0)
+
+
 def test_a_gate_that_was_not_fitted_with_the_base_judges_alone() -> None:
     alone = gate(probability=0.4)
     row = np.zeros(len(FEATURES))
@@ -91,7 +99,7 @@ def test_a_gate_that_was_not_fitted_with_the_base_judges_alone() -> None:
 
 
 def test_a_chain_asks_the_base_where_its_gate_was_fitted_with_it(house: Knowledge) -> None:
-    knows = replace(gate(probability=0.9), second=SecondOpinion(0.0, -1.0, 0.0, 0.5))
+    knows = replace(gate(probability=0.9), second=SecondOpinion(0.0, 0.0, -1.0, 0.0, 0.5))
     for untold, declines in ((0.9, True), (0.1, False)):
         chain, _ = make_chain(["It burns."], house, scores=lambda shown, text, p=untold: math.log(p), gate=knows)
         route = chain.planner.plan(QUESTION)
