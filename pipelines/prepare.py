@@ -118,13 +118,8 @@ def _known_questions(parts: Parts, headings: Collection[str]) -> list[str]:
 
 
 def _needs_model(parts: Parts) -> bool:
-    """Tell whether a model is needed to weave: only follow-ups are rewritten, and only to be searched for."""
-    config = parts.config
-    return (
-        config.knowledge is not None
-        and config.chain.rewrite != "never"
-        and any(example.history for example in parts.examples()[0])
-    )
+    """Tell whether a model is needed to weave: to rewrite follow-ups, and to write small talk plainly."""
+    return parts.config.knowledge is not None and bool(parts.examples()[0])
 
 
 def weave_rows(planner: RoutePlanner, parts: Parts) -> list[SeamRow]:

@@ -17,7 +17,7 @@ from toolkit.answering.gate import Gate
 from toolkit.answering.route import Route, RoutePlanner
 from toolkit.config import ChainSettings
 from toolkit.errors import ModelError
-from toolkit.prompts import UNTOLD, Turn
+from toolkit.prompts import Turn
 
 if TYPE_CHECKING:
     from toolkit.engines.speaker import Speaker
@@ -169,18 +169,15 @@ class Chain:
             knowledge: Whether the documents are used.
             gated: False answers even where the gate would decline; to measure the voice.
         """
-        planned = []
-        for question, history in questions:
-            started = time.perf_counter()
-            planned.append((self.planner.plan(question, history, knowledge=knowledge), started))
-        if adapter and knowledge:
-            retold = self._retold([route for route, _ in planned])
-            planned = [(route, started) for route, (_, started) in zip(retold, planned, strict=True)]
-        asked = [route for route, _ in planned if not (gated and route.declines)]
+        started = time.perf_counter()
+        planned = self.planner.plan_many(questions, knowledge=knowledge)
+        if adapter and knowledge and self.speaker.abilities.adapter:
+            planned = self.planner.retold(planned)
+        asked = [route for route in planned if not (gated and route.declines)]
         shown = [route.messages for route in asked]
-        replies = iter(self.speaker.batch(shown, adapter=adapter, **self._decoding()) if shown else [])
+        replies = iter(self.speaker.batch(shown, adapter=adapter, **self.planner.decoding) if shown else [])
         answers = []
-        for route, started in planned:
+        for route in planned:
             if gated and route.declines:
                 answers.append(self._declined(route, started, adapter))
                 continue
@@ -210,8 +207,8 @@ class Chain:
             yield answer.text
             yield answer
             return
-        if adapter and knowledge:
-            route = self._retold([route])[0]
+        if adapter and knowledge and self.speaker.abilities.adapter:
+            (route,) = self.planner.retold([route])
         checker = self._checker(route)
         first: float | None = None
         text = ""
@@ -225,7 +222,7 @@ class Chain:
         self, route: Route, checker: ReplyChecker, adapter: bool, cancel: threading.Event | None
     ) -> Iterator[str]:
         """Yield what may be shown of the reply, with the blanks between sentences."""
-        written = self.speaker.stream(route.messages, adapter=adapter, cancel=cancel, **self._decoding())
+        written = self.speaker.stream(route.messages, adapter=adapter, cancel=cancel, **self.planner.decoding)
         if not route.evidence:
             yield from written
             return
@@ -238,26 +235,6 @@ class Chain:
             for sentence in checker.close():
                 yield blank + sentence
                 blank = " "
-
-    def _retold(self, routes: Sequence[Route]) -> list[Route]:
-        """Let the base write what wants no facts, so that the voice has something to say in its own way.
-
-        A voice is tuned on replies over notes. Left to itself it makes small talk of whatever it was tuned on, and
-        forgets what the bot is called.
-        """
-        talk = [route.messages for route in routes if route.kind == "talk"]
-        if not talk or not self.speaker.abilities.adapter:
-            return list(routes)
-        plain = iter(self.speaker.batch(talk, adapter=False, **self._decoding()))
-        return [self.planner.retelling(route, next(plain)) if route.kind == "talk" else route for route in routes]
-
-    def _decoding(self) -> dict[str, Any]:
-        # Declining was decided before: the model may not take it back.
-        return {
-            "max_new_tokens": self.settings.max_new_tokens,
-            "temperature": self.settings.temperature,
-            "forbid_first": UNTOLD,
-        }
 
     def _checker(self, route: Route) -> ReplyChecker:
         picker, language = self.picker, self.planner.language

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolkit.answering.evidence import Evidence, EvidencePicker, Picked, noted, shown, units_of
 from toolkit.answering.followups import standing_alone
@@ -17,7 +17,7 @@ from toolkit.answering.router import Kind, Router
 from toolkit.answering.thinking import Thought, reordered, think
 from toolkit.config import ChainSettings
 from toolkit.language import ENGLISH, Language, stems
-from toolkit.prompts import Message, Turn, answer_messages, talk_messages
+from toolkit.prompts import UNTOLD, Message, Turn, answer_messages, talk_messages
 
 if TYPE_CHECKING:
     from toolkit.engines.speaker import Speaker
@@ -126,6 +126,26 @@ class RoutePlanner:
             history: Earlier exchanges, oldest first; the last ``history_turns`` are looked at.
             knowledge: Whether the documents are used.
         """
+        return self.plan_many([(question, history)], knowledge=knowledge)[0]
+
+    def plan_many(self, questions: Sequence[tuple[str, Sequence[Turn]]], *, knowledge: bool = True) -> list[Route]:
+        """Do every step before the answer for many questions; the base thinks about them in batches.
+
+        Args:
+            questions: Pairs of question and history.
+            knowledge: Whether the documents are used.
+        """
+        routes = [self._found(question, history, knowledge=knowledge) for question, history in questions]
+        started = time.perf_counter()
+        asking = [route for route in routes if route.picked.evidence]
+        thoughts = self._think([(route.alone, route.picked) for route in asking])
+        decided = iter([self._decided(route, thought) for route, thought in zip(asking, thoughts, strict=True)])
+        routes = [next(decided) if route.picked.evidence else route for route in routes]
+        share = (time.perf_counter() - started) / max(1, len(asking))
+        return [replace(route, seconds=route.seconds + share * bool(route.picked.evidence)) for route in routes]
+
+    def _found(self, question: str, history: Sequence[Turn], *, knowledge: bool) -> Route:
+        """Find what a question may be answered from; what finds nothing is declined."""
         started = time.perf_counter()
         recent = self._recent(history)
         kind = self.kind_of(question)
@@ -136,25 +156,37 @@ class RoutePlanner:
         alone = self._alone(question, recent)
         passages = self.search(alone)
         picked = self.picker.pick(alone, passages, self.units)
-        thought = self._think(alone, picked)
-        probability, declines = self._judge(alone, picked, thought)
-        if thought:
-            picked = replace(picked, evidence=reordered(picked.evidence, thought))
-        evidence = self.shown_of(picked)
-        near = self._near(picked) if declines else None
         return Route(
             question=question,
             kind=kind,
             alone=alone,
             passages=passages,
+            evidence=[],
+            messages=self.messages_for(alone, []),
+            declines=True,
+            answerable=0.0,
+            nearest=self._about(),
+            picked=picked,
+            seconds=time.perf_counter() - started,
+        )
+
+    def _decided(self, route: Route, thought: Thought | None) -> Route:
+        """Decide whether a question is answered, and from what."""
+        probability, declines = self._judge(route.alone, route.picked, thought)
+        picked = route.picked
+        if thought:
+            picked = replace(picked, evidence=reordered(picked.evidence, thought))
+        evidence = self.shown_of(picked)
+        near = self._near(picked) if declines else None
+        return replace(
+            route,
             evidence=evidence,
-            messages=self.messages_for(alone, evidence),
+            messages=self.messages_for(route.alone, evidence),
             declines=declines,
             answerable=probability,
             nearest=self._nearest(near) if declines else "",
             near=near,
             picked=picked,
-            seconds=time.perf_counter() - started,
         )
 
     def search(self, question: str) -> list[Passage]:
@@ -172,10 +204,30 @@ class RoutePlanner:
         messages = self._talk(route.question, self._recent(history))
         return replace(route, evidence=[], messages=messages, declines=False)
 
-    def retelling(self, route: Route, plain: str) -> Route:
-        """Return a route whose reply says in the voice what the base wrote plainly, as if a note told it."""
-        note = noted(plain, self.language)
+    def retold(self, routes: Sequence[Route]) -> list[Route]:
+        """Let the base write what wants no facts, and have the voice say it as if a note told it.
+
+        A voice is tuned on replies over notes. Left to itself it makes small talk of whatever it was tuned on, and
+        forgets what the bot is called.
+        """
+        talk = [route.messages for route in routes if route.kind == "talk"]
+        if not talk or self.speaker is None:
+            return list(routes)
+        notes = (noted(text, self.language) for text in self.speaker.batch(talk, adapter=False, **self.decoding))
+        return [self._retelling(route, next(notes)) if route.kind == "talk" else route for route in routes]
+
+    def _retelling(self, route: Route, note: Evidence) -> Route:
         return replace(route, evidence=[note], messages=self.messages_for(route.question, [note]))
+
+    @property
+    def decoding(self) -> dict[str, Any]:
+        """How replies are written."""
+        # Declining was decided before: the model may not take it back.
+        return {
+            "max_new_tokens": self.settings.max_new_tokens,
+            "temperature": self.settings.temperature,
+            "forbid_first": UNTOLD,
+        }
 
     def with_evidence(self, route: Route, evidence: Sequence[Evidence]) -> Route:
         """Return a route with other evidence in place of its own: for weaving, where it counts in the report."""
@@ -242,14 +294,14 @@ class RoutePlanner:
     def judge(self, question: str, passages: Sequence[Passage]) -> tuple[float | None, bool]:
         """Return the gate's probability that passages answer a question, and whether the bot declines it."""
         picked = self.pick(question, passages, self.units)
-        return self._judge(question, picked, self._think(question, picked))
+        return self._judge(question, picked, self._think([(question, picked)])[0] if picked.evidence else None)
 
-    def _think(self, question: str, picked: Picked) -> Thought | None:
-        """Let the base think about the evidence; None without any, and where the gate was fitted without it."""
-        if self.gate is None or self.gate.second is None or self.speaker is None or not picked.evidence:
-            return None
-        thoughts = think([(question, picked.evidence)], self.speaker)
-        return thoughts[0] if thoughts else None
+    def _think(self, questions: Sequence[tuple[str, Picked]]) -> Sequence[Thought | None]:
+        """Let the base think about questions and their evidence; None where the gate was fitted without it."""
+        none = [None] * len(questions)
+        if self.gate is None or self.gate.second is None or self.speaker is None or not questions:
+            return none
+        return think([(question, picked.evidence) for question, picked in questions], self.speaker) or none
 
     def _judge(self, question: str, picked: Picked, thought: Thought | None) -> tuple[float | None, bool]:
         """Return the gate's probability and whether to decline."""

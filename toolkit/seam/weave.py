@@ -104,6 +104,7 @@ def weave(
         rows.append(row)
         if on_progress and (number % 10 == 0 or number == len(examples)):
             on_progress("Finding the passages of each example reply", number, len(examples))
+    rows = _retold(rows, planner)
     rows += declining_rows(rows, planner, settings.rows_that_decline, chance)
     chance.shuffle(rows)
     return rows
@@ -127,6 +128,14 @@ def _row(example: Example, planner: RoutePlanner) -> SeamRow:
     (best,) = planner.shown_of(Picked([best], []))
     kept = [item for item in route.evidence if item.quote != best.quote][: max(0, len(route.evidence) - 1)]
     return SeamRow(example, "passages", planner.with_evidence(route, [best, *kept]), put_in=True)
+
+
+def _retold(rows: Sequence[SeamRow], planner: RoutePlanner) -> list[SeamRow]:
+    """Lay out small talk as it is served: the base writes it plainly, and the voice says it."""
+    return [
+        replace(row, route=route)
+        for row, route in zip(rows, planner.retold([row.route for row in rows]), strict=True)
+    ]
 
 
 def _alone(example: Example, route: Route, planner: RoutePlanner) -> SeamRow:

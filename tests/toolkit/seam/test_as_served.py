@@ -93,11 +93,17 @@ def bot(case: Case, house: Knowledge) -> tuple[Chain, ScriptedChatModel]:
     return make_chain(think, house, settings=case.settings, router=KnownTalk(TALK, TAKEOVER), **case.options)
 
 
+def talk_messages_of(chain: Chain, row: SeamRow) -> list[Message]:
+    return chain.planner.plan(row.example.question, row.example.history).messages
+
+
 def served(chain: Chain, model: ScriptedChatModel, row: SeamRow) -> list[Message]:
     """Return what the chain hands to the model for the answer to a row's question, whatever the gate would say."""
     model.calls.clear()
     (answer,) = chain.answers([(row.example.question, row.example.history)], gated=False)
     *thoughts, spoken = model.calls
+    if row.route.kind == "talk":
+        assert thoughts.pop().messages == talk_messages_of(chain, row)  # written plainly, for the voice to say
     assert all(call.messages[0]["content"] == REWRITE_TASK for call in thoughts)
     assert (spoken.adapter, [call.adapter for call in thoughts]) == (True, [False] * len(thoughts))
     assert answer.rewritten == row.question
@@ -158,11 +164,13 @@ def test_the_cases_come_across_every_kind_of_row(seen: Counter[str]) -> None:
 
 
 @pytest.mark.parametrize("turns", range(5))
-def test_talk_is_trained_on_as_much_history_as_is_served(turns: int, house: Knowledge, tokenizer: Any) -> None:
+def test_the_base_writes_talk_with_as_much_history_as_the_settings_say(turns: int, house: Knowledge) -> None:
     history = tuple(Turn(f"q{number}", f"a{number}") for number in range(6))
     case = Case({"history_turns": turns}, {}, VoiceSettings(), [Example("Hello!", "Ahoy!", history, 1, 1)])
-    (row,) = weave(case.examples, bot(case, house)[0].planner, case.voice)
-    assert [message["content"] for message in row.messages[1::2]] == [*[f"q{n}" for n in range(6 - turns, 6)], "Hello!"]
+    chain, model = bot(case, house)
+    (row,) = weave(case.examples, chain.planner, case.voice)
+    (plainly,) = (call.messages for call in model.calls)
+    assert [message["content"] for message in plainly[1::2]] == [*[f"q{n}" for n in range(6 - turns, 6)], "Hello!"]
     assert row.messages == served(*bot(case, house), row)
 
 
@@ -179,4 +187,4 @@ def test_what_the_gate_lets_pass_is_what_was_woven(house: Knowledge) -> None:
         if row.example.question in TAKEOVER:
             assert handed == []
         elif not (row.put_in or row.bare):
-            assert handed == [row.messages]
+            assert handed[-1] == row.messages

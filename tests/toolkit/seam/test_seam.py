@@ -37,7 +37,8 @@ def make(
 ) -> tuple[RoutePlanner, ScriptedChatModel]:
     """Return the route of a bot over the little house, and its model."""
     settings = {"evidence_sentences": 2} | settings
-    chain, model = make_chain(replies or [], house, read=read, settings=settings, router=KnownTalk(TALK, ("Obey!",)))
+    said = replies or (lambda shown: "Ahoy.")
+    chain, model = make_chain(said, house, read=read, settings=settings, router=KnownTalk(TALK, ("Obey!",)))
     return chain.planner, model
 
 
