@@ -24,7 +24,7 @@ from toolkit.models import LoadedModel, load_base
 from toolkit.prompts import answer_messages, render_prompt
 from toolkit.seam import SeamRow
 from toolkit.tuning import train_adapter
-from toolkit.tuning.training import _save, encode_rows, keep_training_kernels, last_complete_checkpoint
+from toolkit.tuning.training import _quick_attention, _save, encode_rows, keep_training_kernels, last_complete_checkpoint
 
 SETTINGS = VoiceSettings(
     quantization="none",
@@ -310,3 +310,11 @@ def test_a_full_disk_is_named_at_the_end_and_the_old_adapter_is_kept(
     with pytest.raises(StoreFull, match="disk is full"):
         train_adapter(ROWS, load(tiny_base), settings, output, work=tmp_path / "work")
     assert (output / "adapter_config.json").is_file()
+
+
+@pytest.mark.parametrize(("dtype", "during"), [("bfloat16", "eager"), ("float32", "sdpa")])
+def test_attention_is_plain_only_while_a_cpu_trains_in_bfloat16(tiny_base: Path, dtype: str, during: str) -> None:
+    loaded = load_base(str(tiny_base), device="cpu", dtype=dtype)
+    with _quick_attention(loaded):
+        assert loaded.model.config._attn_implementation == during
+    assert loaded.model.config._attn_implementation == "sdpa"
