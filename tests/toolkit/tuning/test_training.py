@@ -24,7 +24,13 @@ from toolkit.models import LoadedModel, load_base
 from toolkit.prompts import answer_messages, render_prompt
 from toolkit.seam import SeamRow
 from toolkit.tuning import train_adapter
-from toolkit.tuning.training import _quick_attention, _save, encode_rows, keep_training_kernels, last_complete_checkpoint
+from toolkit.tuning.training import (
+    _quick_attention,
+    _save,
+    encode_rows,
+    keep_training_kernels,
+    last_complete_checkpoint,
+)
 
 SETTINGS = VoiceSettings(
     quantization="none",
