@@ -154,7 +154,7 @@ class Support:
     ) -> None:
         self.evidence = evidence
         self._reader = reader
-        self._language = language
+        self.language = language
         self._voice = set(voice)
         self._asked = set(stems(question, language))
         known = " ".join([question, *(item.shown for item in evidence)])
@@ -167,7 +167,7 @@ class Support:
             return np.zeros(0)
         if self._reader is not None:
             return self._reader.support([(sentence, item.shown) for item in self.evidence])
-        told = set(stems(sentence, self._language)) - self._voice
+        told = set(stems(sentence, self.language)) - self._voice
         beyond = [len((told - self._asked) & item.stems) for item in self.evidence]
         shared = [len(told & item.stems) for item in self.evidence]
         # Two words in common, one of which the question did not bring along.
@@ -175,15 +175,15 @@ class Support:
 
     def features(self, sentence: str, support: np.ndarray) -> np.ndarray:
         """Return what :class:`Scales` weighs, of shape (4,)."""
-        words = set(stems(sentence, self._language))
+        words = set(stems(sentence, self.language))
         unknown = words - self._known - self._voice
         best = float(np.clip(support.max(initial=0.0), 1e-4, 1 - 1e-4))
-        strange = names(sentence, self._language) - self._known - self._voice
+        strange = names(sentence, self.language) - self._known - self._voice
         return np.array(
             [
                 np.log(best / (1 - best)),
                 len(unknown) / len(words) if words else 0.0,
-                float(bool(numbers(sentence, self._language) - self._numbers)),
+                float(bool(numbers(sentence, self.language) - self._numbers)),
                 float(bool(strange)),
             ]
         )
@@ -207,6 +207,8 @@ class ReplyChecker:
         self._scales = scales
         self._buffer = ""
         self._held: str | None = None
+        self._written = 0
+        self._opens = False  # whether what is held back is the first that was written
         self._scores: dict[int, float] = {}
         self.sentences: list[str] = []
         self.replaced: list[str] = []
@@ -235,13 +237,18 @@ class ReplyChecker:
         if rest and (rest[-1] in ".!?…\"”')]" or (self._held is None and not self.sentences)):
             yield from self._judge(rest)  # a last sentence that ran into the length limit is left out
         last, self._held = self._held, None
-        if not self._scores and self._support.evidence:
+        stated = bool(self._scores) or not self._support.evidence
+        if last is not None and self._opens and not stated:  # a greeting comes first, and not last
+            yield from self._let_through(last)
+            last = None
+        if not stated:
             yield from self._state_best()
         if last is not None:
             yield from self._let_through(last)
 
     def _judge(self, written: str) -> Iterator[str]:
         sentence = _MARK.sub("", written).strip()
+        self._written += 1
         if not sentence or self._says_nothing(sentence):
             return
         support = self._support.of(sentence)
@@ -254,6 +261,7 @@ class ReplyChecker:
             self._held = None
         if support.max(initial=0.0) >= SUPPORTED and support[0] < SUPPORTED and 0 not in self._scores:
             yield from self._state_best()  # a small model tells the neighbouring fact: the best comes first
+        self._opens = self._written == 1
         self._held = sentence
         self._cite(written, support)
 
@@ -261,7 +269,10 @@ class ReplyChecker:
         """Tell whether a sentence says again what was said or asked, or runs in a circle, as small models do."""
         words = _words(sentence)
         said = [self._question, *map(_words, [*self.sentences, self._held or ""])]
-        if not words or words in said:
+        language = self._support.language
+        told = set(stems(sentence, language))
+        again = [set(stems(text, language)) for text in [*self.sentences, self._held or ""]]
+        if not words or words in said or (told and any(told <= earlier for earlier in again)):
             return True
         runs = Counter(zip(words, words[1:], words[2:], strict=False))
         return len(words) >= 8 and 1 - len(runs) / max(1, sum(runs.values())) >= _LOOPING_SHARE

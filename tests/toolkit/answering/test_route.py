@@ -112,7 +112,7 @@ def test_small_talk_without_the_voice_is_the_bases_own(house: Knowledge) -> None
 def test_small_talk_states_nothing_that_the_base_did_not_write(house: Knowledge) -> None:
     plain = "I am Ada, a chatbot about lamps."
     chain, _ = make_chain([plain, "Ahoy, friend. Kites cost 83 euros."], house, router=router("talk"))
-    assert chain.answer("Who are you?").text == f"{plain} Ahoy, friend."
+    assert chain.answer("Who are you?").text == f"Ahoy, friend. {plain}"
 
 
 def test_a_takeover_is_declined_with_what_the_documents_are_about(house: Knowledge) -> None:
