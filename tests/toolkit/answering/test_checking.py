@@ -138,6 +138,17 @@ def test_a_reply_that_states_nothing_gets_the_evidence_before_its_last_sentence(
     assert (text, checker.cited) == (LAMP.quote, [LAMP])
 
 
+def test_a_greeting_comes_before_the_evidence_and_a_farewell_after_it() -> None:
+    assert check("Ahoy, friend.")[0] == f"Ahoy, friend. {LAMP.quote}"
+    assert check("It was made of the dragon's gold. Fair winds!")[0] == f"{LAMP.quote} Fair winds!"
+
+
+def test_what_was_said_in_other_places_is_not_said_again() -> None:
+    assert check("The Ember lamp burns for 38 hours. It burns 38 hours.")[0] == "The Ember lamp burns for 38 hours."
+    both = "The lamp burns for 38 hours. The Ember lamp costs 40 euros."
+    assert check(both)[0] == both
+
+
 def test_the_evidence_that_is_told_is_the_one_cited() -> None:
     text, checker = check("The Ember lamp costs 40 euros.", PRICE, LAMP, question="What does the Ember lamp cost?")
     assert (text, checker.cited) == ("The Ember lamp costs 40 euros.", [PRICE])
