@@ -35,7 +35,7 @@ def build_page(bot: Chatbot, stops: Stops | None = None) -> gr.Blocks:
         stops: Where the switches that stop replies are kept; give one to be able to stop them all.
     """
     talking = Talking(bot, stops or Stops())
-    with gr.Blocks(title=bot.config.name, analytics_enabled=False, fill_width=True) as page:
+    with gr.Blocks(title=bot.config.title or bot.config.name, analytics_enabled=False, fill_width=True) as page:
         talk, sources = lay_out_widgets(bot)
         connect(talking, talk, sources)
         page.unload(talking.leave)
@@ -81,7 +81,7 @@ def serve(bot: Chatbot, *, port: int, say: Callable[[str], None], open_browser: 
     url = f"http://{HOST}:{port}"
 
     def ready() -> None:
-        say(f"{bot.config.name} is at {url} (Ctrl-C ends it)")
+        say(f"{bot.config.title or bot.config.name} is at {url} (Ctrl-C ends it)")
         if open_browser:
             webbrowser.open(url)
 

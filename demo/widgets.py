@@ -58,7 +58,7 @@ def controls(*, speaking: bool, empty: bool) -> tuple[Any, ...]:
 
 def lay_out_widgets(bot: Chatbot) -> tuple[Talk, gr.Markdown]:
     """Put the widgets on the page; returns those to talk with, and the panel of sources."""
-    gr.Markdown(f"# {bot.config.name}\n\n{about(bot)}", elem_id="title", sanitize_html=True)
+    gr.Markdown(f"# {bot.config.title or bot.config.name}\n\n{about(bot)}", elem_id="title", sanitize_html=True)
     with gr.Row(elem_id="columns"):
         with gr.Column(scale=3, min_width=320, elem_id="talk"):
             talk = _talk(bot)

@@ -206,7 +206,7 @@ def test_hostile_questions_stay_text(visit: Visit) -> None:
     visit.wait()
     assert visit.page.locator("#chat .message.user").inner_text().strip() == hostile
     assert visit.page.locator("#chat img, #chat b, #sources img").count() == 0
-    assert visit.page.title() == "sample"
+    assert visit.page.title() == "Nollmouth Lamp & Loom"
 
 
 def test_the_panel_goes_below_on_a_narrow_screen(visit: Visit) -> None:
