@@ -18,7 +18,6 @@ from toolkit.seam import fit_checking, fit_on_bot, subjects_of, typical_declines
 
 if TYPE_CHECKING:
     from toolkit.answering import RoutePlanner
-    from toolkit.engines.speaker import Speaker
     from toolkit.seam import SeamRow
 
 
@@ -118,8 +117,8 @@ def _known_questions(parts: Parts, headings: Collection[str]) -> list[str]:
 
 
 def _needs_model(parts: Parts) -> bool:
-    """Tell whether a model is needed to weave: to rewrite follow-ups, and to write small talk plainly."""
-    return parts.config.knowledge is not None and bool(parts.examples()[0])
+    """Tell whether a model is needed: for follow-ups and small talk among the examples, or to think about questions."""
+    return parts.config.knowledge is not None and bool(parts.examples()[0] or parts.calibration())
 
 
 def weave_rows(planner: RoutePlanner, parts: Parts) -> list[SeamRow]:
@@ -137,9 +136,7 @@ def fit_chain(planner: RoutePlanner, rows: list[SeamRow], parts: Parts) -> Chain
     if knowledge:
         try:
             texts = [(source, text) for source, _, text in knowledge.texts()]
-            gate = fit_on_bot(
-                rows, planner, texts, parts.calibration(), speaker=_thinking(parts), on_progress=parts.on_progress
-            )
+            gate = fit_on_bot(rows, planner, texts, parts.calibration(), on_progress=parts.on_progress)
             parts.note(
                 f"Gate judged on {gate.report['answerable']:.0f} answerable and {gate.report['unanswerable']:.0f} "
                 f"other questions: refuses {gate.report['false_refusals']:.0%} and "
@@ -160,13 +157,6 @@ def fit_chain(planner: RoutePlanner, rows: list[SeamRow], parts: Parts) -> Chain
         scales=fit_checking(rows, planner, words),
         subjects=tuple(planner.subjects),
     )
-
-
-def _thinking(parts: Parts) -> Speaker | None:
-    """Return the base, which is asked about the questions to calibrate on; None where there are none."""
-    from toolkit.engines.speaker import Speaker
-
-    return Speaker(parts.model()) if parts.calibration() else None
 
 
 def code_hash() -> str:

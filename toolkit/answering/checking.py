@@ -202,7 +202,7 @@ class ReplyChecker:
     """
 
     def __init__(self, question: str, support: Support, scales: Scales = PLAIN) -> None:
-        self._question = _words(question)
+        self._question = words_of(question)
         self._support = support
         self._scales = scales
         self._buffer = ""
@@ -267,8 +267,8 @@ class ReplyChecker:
 
     def _says_nothing(self, sentence: str) -> bool:
         """Tell whether a sentence says again what was said or asked, or runs in a circle, as small models do."""
-        words = _words(sentence)
-        said = [self._question, *map(_words, [*self.sentences, self._held or ""])]
+        words = words_of(sentence)
+        said = [self._question, *map(words_of, [*self.sentences, self._held or ""])]
         language = self._support.language
         told = set(stems(sentence, language))
         again = [set(stems(text, language)) for text in [*self.sentences, self._held or ""]]
@@ -340,5 +340,6 @@ def fit_near(turns: np.ndarray, others: np.ndarray, most_lost: float) -> float:
     return min(highest, -bias / weight) if weight > 0 else highest
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """Return the words of a text in small letters, without what stands between them."""
     return _WORD.findall(text.lower())

@@ -8,11 +8,11 @@ tells goes to the gate, and the few words show which piece of evidence the answe
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from toolkit.answering.checking import words_of
 from toolkit.answering.evidence import Evidence
 from toolkit.prompts import UNTOLD, short_messages
 
@@ -30,7 +30,6 @@ _SHORT_TOKENS = 20
 # (61%, with 0 58%).
 _HOLDS_IT = 2.0
 _HOLDS_WORDS = 1.0
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -77,18 +76,14 @@ def reordered(evidence: Sequence[Evidence], thought: Thought) -> list[Evidence]:
         evidence: What was picked, best first.
         thought: What the base made of it.
     """
-    short = _words(thought.short)
+    short = words_of(thought.short)
     if not short:
         return list(evidence)
     said, distinct = " ".join(short), set(short)
     ranked = []
     for item in evidence:
-        words = _words(item.quote)
+        words = words_of(item.quote)
         whole = f" {said} " in f" {' '.join(words)} "
         gain = _HOLDS_IT * whole + _HOLDS_WORDS * len(distinct & set(words)) / len(distinct)
         ranked.append(replace(item, score=item.score + gain))
     return sorted(ranked, key=lambda item: -item.score)
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())

@@ -20,6 +20,7 @@ from toolkit.answering.checking import (
     fit_near,
     fit_scales,
     sentences_of_reply,
+    words_of,
 )
 from toolkit.answering.evidence import units_of
 from toolkit.answering.gate import GATE_UNITS, fit_gate, gate_features, known_opinion
@@ -49,7 +50,6 @@ _MOST_LOST = 0.02
 # A subject is a heading of a document: of so many, those that lie furthest apart are named.
 _SUBJECTS = 6
 _LONGEST_SUBJECT_WORDS = 3
-_WORD = re.compile(r"\w+")
 _TITLE_END = re.compile(r"\s+[-–—|]\s+|:\s+")
 
 
@@ -195,7 +195,7 @@ def _said_in(rows: Sequence[SeamRow]) -> dict[str, set[int]]:
 
 def _wording(sentence: str) -> str:
     """Return a sentence without what two replies may write differently: case, and the marks between words."""
-    return " ".join(_WORD.findall(sentence.lower()))
+    return " ".join(words_of(sentence))
 
 
 def _other_numbers(sentence: str, planner: RoutePlanner, chance: random.Random) -> str | None:
@@ -213,19 +213,17 @@ def fit_on_bot(
     passages: Sequence[tuple[str, str]],
     questions: Sequence[Question] = (),
     *,
-    speaker: Speaker | None = None,
     on_progress: Progress | None = None,
 ) -> Gate:
     """Fit the gate on the bot's own data.
 
     Args:
         rows: Training rows; may be empty for a bot without a voice.
-        planner: The route of the bot that will serve.
+        planner: The route of the bot that will serve. Where its model knows its own tokens, what it thinks of the
+            questions to calibrate on is weighed too.
         passages: Pairs of source and text, from which questions are made where there are few rows.
         questions: Questions to calibrate on; none of them may be reported on. One whose facts are in none of the
             passages found counts as one that cannot be answered: declining it is right.
-        speaker: The base, whose opinion of those questions is weighed too; None, or one that does not know its own
-            tokens, leaves the gate to judge alone.
         on_progress: Called after each question.
 
     Raises:
@@ -269,7 +267,7 @@ def fit_on_bot(
         asked[not known].append(gate_features(item.question, picked, _picker(planner)))
         shown[not known].append((item.question, picked.evidence))
         tell()
-    untold = _untold([*shown[0], *shown[1]], speaker, on_progress) if speaker else None
+    untold = _untold([*shown[0], *shown[1]], planner.speaker, on_progress) if planner.speaker else None
     gate = fit_gate(
         np.array(yes),
         np.array(no),
