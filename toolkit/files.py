@@ -14,6 +14,7 @@ from pydantic import StringConstraints, ValidationError
 
 from toolkit.errors import DataError
 
+S = TypeVar("S")
 T = TypeVar("T")
 # Text that says something; a number is none.
 Filled = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, strict=True)]
@@ -105,31 +106,66 @@ def read_rows(
         >>> read_rows(file, lambda row, line: [row["size"]], missing="Write one.", looks_like='{"size": 1}')
         [3, 4]
     """
+    lines = read_text(path, missing=missing).splitlines()
+    numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    return gather_rows(path, numbered, lambda line, number: parse(json.loads(line), number), looks_like=looks_like)
+
+
+def read_text(path: Path, *, missing: str) -> str:
+    """Read a text file; a byte order mark is no part of the text.
+
+    Args:
+        path: The file.
+        missing: The remedy where there is no such file.
+
+    Raises:
+        DataError: The file is missing or is no UTF-8 text.
+    """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{path} does not exist.", missing) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as UTF-8 text: {error}.") from error
+
+
+def gather_rows(
+    path: Path,
+    numbered: Iterable[tuple[int, S]],
+    parse: Callable[[S, int], Iterable[T]],
+    *,
+    looks_like: str,
+    unit: str = "line",
+) -> list[T]:
+    """Make what is wanted out of the rows of a file; the faults of all of them are reported together.
+
+    Args:
+        path: The file, to be named.
+        numbered: Pairs of number, from 1, and row.
+        parse: As in :func:`read_rows`.
+        looks_like: What a good row looks like.
+        unit: What is numbered: ``line`` or ``row``.
+
+    Raises:
+        DataError: There are bad rows; each is numbered.
+    """
     rows: list[T] = []
     faults: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, row in numbered:
         try:
-            rows.extend(parse(json.loads(line), number))
+            rows.extend(parse(row, number))
         except json.JSONDecodeError as error:
-            faults.append(f"line {number}: not JSON: {error.msg} at column {error.colno}")
+            faults.append(f"{unit} {number}: not JSON: {error.msg} at column {error.colno}")
         except ValidationError as error:
-            faults.append(f"line {number}: {'; '.join(map(_in_words, error.errors()))}")
+            faults.append(f"{unit} {number}: {'; '.join(map(_in_words, error.errors()))}")
         except ValueError as error:
-            faults.append(f"line {number}: {error}")
+            faults.append(f"{unit} {number}: {error}")
     if faults:
         shown = [f"  - {fault}" for fault in faults[:_SHOWN_FAULTS]]
         more = [f"  - and {len(faults) - _SHOWN_FAULTS} more"] if len(faults) > _SHOWN_FAULTS else []
         raise DataError(
-            f"{path} has {len(faults)} bad line{'s' if len(faults) > 1 else ''}:\n" + "\n".join(shown + more),
-            f"A line looks like {looks_like}.",
+            f"{path} has {len(faults)} bad {unit}{'s' if len(faults) > 1 else ''}:\n" + "\n".join(shown + more),
+            f"A {unit} looks like {looks_like}.",
         )
     return rows
 

@@ -25,6 +25,7 @@ from toolkit.answering.checking import (
 from toolkit.answering.evidence import units_of
 from toolkit.answering.gate import GATE_UNITS, fit_gate, gate_features, known_opinion
 from toolkit.answering.thinking import think
+from toolkit.examples.made import keyword_question
 from toolkit.language import numbers, stems
 from toolkit.progress import Progress
 from toolkit.reader import identity_of
@@ -331,11 +332,5 @@ def synthetic_questions(
     chance = random.Random(seed)
     sentences = [unit.text for _, text in passages for unit in units_of(text) if 6 <= len(unit.text.split()) <= 40]
     chosen = chance.sample(sentences, max(0, min(count, len(sentences))))
-    questions = []
-    for sentence in chosen:
-        words = [word.strip(".,;:()\"'") for word in sentence.split()]
-        content = [word for word in words if stems(word, planner.language) and not any(map(str.isdigit, word))]
-        if len(content) >= 3:
-            kept = chance.sample(content, max(3, round(len(content) * 0.5)))
-            questions.append((f"{' '.join(kept)}?", sentence))
-    return questions
+    asked = [(keyword_question(sentence, planner.language, chance), sentence) for sentence in chosen]
+    return [(question, sentence) for question, sentence in asked if question]

@@ -158,3 +158,42 @@ def test_split_is_stable_when_rows_are_added_and_depends_on_the_seed() -> None:
     assert split_examples(few, 0.3, 0) == split_examples(few, 0.3, 0)
     assert split_examples(few, 0.3, 0)[1] != split_examples(few, 0.3, 7)[1]
     assert split_examples(few, 0.0, 0)[1] == []
+
+
+def from_sources(count: int, rows: int) -> list[Example]:
+    return [
+        Example(f"Question {number} of {source}?", "Yes.", (), line, line, source=f"{source}.md")
+        for source in range(count)
+        for number in range(rows)
+        if (line := source * rows + number + 1)
+    ]
+
+
+def test_split_keeps_a_source_together() -> None:
+    examples = from_sources(50, 4)
+    train, held = split_examples(examples, 0.2, 0)
+    assert held
+    assert not {example.source for example in train} & {example.source for example in held}
+    assert split_examples(examples, 0.2, 0)[1] == held != split_examples(examples, 0.2, 1)[1]
+    # Without their sources they would be torn apart.
+    torn = split_examples([Example(e.question, e.reply, (), e.line, e.line) for e in examples], 0.2, 0)
+    assert {e.line // 4 for e in torn[0]} & {e.line // 4 for e in torn[1]}
+
+
+def test_a_question_ties_two_sources_together() -> None:
+    examples = from_sources(40, 2)
+    tied = [Example("When is it open?", "Now.", (), 1000 + n, 1000 + n, source=f"{n}.md") for n in range(40)]
+    train, held = split_examples([*examples, *tied[:2]], 0.3, 0)
+    sides = [{example.source for example in side} for side in (train, held)]
+    assert not sides[0] & sides[1]
+    assert any({"0.md", "1.md"} <= side for side in sides)
+    # Where all are tied into one group, there is nothing left to measure on but single conversations.
+    train, held = split_examples([*examples, *tied], 0.3, 0)
+    assert train
+    assert held
+
+
+def test_few_sources_are_too_coarse_to_split_by() -> None:
+    train, held = split_examples(from_sources(3, 40), 0.2, 0)
+    assert 12 <= len(held) <= 36
+    assert {example.source for example in train} == {example.source for example in held}
