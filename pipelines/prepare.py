@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.doctor.replies import tune_notes
 from pipelines.parts import Parts
 from pipelines.steps import Step, digest
 from toolkit.answering import fit_router
 from toolkit.bot import ChainParts
 from toolkit.errors import DataError
-from toolkit.language import Lexicon, language_of
+from toolkit.language import Language, Lexicon, language_of
 from toolkit.seam import fit_checking, fit_on_bot, subjects_of, typical_declines, voice_words, weave
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class PrepareStep(Step["Prepared | None"]):
         made_from = self.made_from(parts)
         planner = unfitted_planner(parts)
         rows = weave_rows(planner, parts)
+        if self._tuning and parts.config.voice:
+            _note_rows(rows, parts, planner.language)
         fitted = fit_chain(planner, rows, parts)
         inputs, knowledge = parts.lock.inputs, parts.knowledge()
         # A voice that was not tuned on these rows must not pass for one that was.
@@ -84,6 +87,14 @@ class PrepareStep(Step["Prepared | None"]):
         inputs.rows = digest([[row.kind, row.messages, row.example.reply] for row in rows], fitted.decline)
         parts.lock.embedder = knowledge.embedder.identity.to_dict() if knowledge else None
         return Prepared(rows, fitted)
+
+
+def _note_rows(rows: list[SeamRow], parts: Parts, language: Language) -> None:
+    """Say what the checks find in the rows that an adapter is about to learn from."""
+    assert parts.config.voice is not None
+    learnt, held = [row for row in rows if row.trains], len(parts.examples()[1])
+    for said in tune_notes(learnt, held, parts.tokenizer(), parts.config.voice.max_length, language):
+        parts.note(said)
 
 
 def unfitted_planner(parts: Parts) -> RoutePlanner:

