@@ -60,6 +60,7 @@ def build(
     path: Path | str,
     *,
     steps: Collection[str] = STEPS,
+    method: str | None = None,
     on_progress: Progress | None = None,
     on_note: Note | None = None,
 ) -> BuildResult:
@@ -70,6 +71,7 @@ def build(
     Args:
         path: The ``bot.yaml``, or its folder.
         steps: Which of ``ingest``, ``tune`` and ``evaluate`` to do.
+        method: Another way to tune the voice than that of ``bot.yaml``.
         on_progress: Called with what is being done, done, total.
         on_note: Called with each automatic choice and its reason, and what was found.
 
@@ -79,7 +81,7 @@ def build(
         ModelError: A model cannot be loaded.
         StoreLocked: Another process is building the same bot.
     """
-    config, _ = load_config(path)
+    config, _ = load_config(path, method=method)
     with Parts(config, on_progress=on_progress, on_note=on_note) as parts:
         return build_from(parts, steps=steps)
 
@@ -88,9 +90,11 @@ def build_from(parts: Parts, *, steps: Collection[str] = STEPS) -> BuildResult:
     """Build a bot with parts that are opened as they are needed; otherwise as :func:`build`."""
     result = BuildResult(parts.folder.root)
     parts.check_inputs()
+    tuning = parts.config.voice is not None and "tune" in steps
+    if tuning:
+        parts.check_method()
     if parts.config.knowledge and "ingest" in steps:
         result.ingest = do(IngestStep(), parts, result.seconds)
-    tuning = parts.config.voice is not None and "tune" in steps
     prepared = do(PrepareStep(tuning=tuning), parts, result.seconds)
     if tuning:
         result.tune = do(TuneStep(prepared), parts, result.seconds)

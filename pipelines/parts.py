@@ -138,6 +138,19 @@ class Parts:
         self.questions(self.config.evaluation.split)
         self.calibration()
 
+    def check_method(self) -> None:
+        """See to it that the voice can be tuned on this machine as it is to be.
+
+        Raises:
+            ConfigError: The method does not run on its device.
+            MissingExtra: A library that it needs is not installed.
+        """
+        from toolkit.models import choose_device
+        from toolkit.tuning import check_method
+
+        assert self.config.voice is not None
+        check_method(self.config.voice, choose_device(self.config.base.device).value)
+
     def documents(self) -> list[FoundFile]:
         """Return the files of the bot; none where it is to have no documents."""
         return self._documents if self.config.knowledge else []

@@ -195,5 +195,10 @@ def test_the_command_line_page_is_what_the_commands_say() -> None:
     assert (DOCS / "cli.md").read_text(encoding="utf-8") == _generator().command_line(), "run: make docs"
 
 
+def test_the_table_of_methods_is_what_the_methods_say() -> None:
+    page = (DOCS / "methods.md").read_text(encoding="utf-8")
+    assert page == _generator().with_table(page), "run: make docs"
+
+
 def test_the_configuration_page_is_what_the_settings_say() -> None:
     assert (DOCS / "configuration.md").read_text(encoding="utf-8") == _generator().configuration(), "run: make docs"

@@ -66,5 +66,13 @@ class Interrupted(HousevoiceError):
     """Ctrl-C in the middle of work that can be gone on with; the hint says how."""
 
 
+class TuneDiverged(HousevoiceError):
+    """The loss of a tune, or its adapter, is no number any more: going on would train nothing."""
+
+
+class TuneRejected(HousevoiceError):
+    """A tuned adapter did not pass its measurements; it is kept, marked, and not installed."""
+
+
 class MissingExtra(HousevoiceError):
     """A library that this step needs is not installed."""

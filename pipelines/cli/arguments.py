@@ -17,6 +17,9 @@ BotPath = Annotated[Path, typer.Argument(metavar="BOT", help="The bot folder tha
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NoVoice = Annotated[bool, typer.Option("--no-voice", help="Answer without the adapter.")]
 NoKnowledge = Annotated[bool, typer.Option("--no-knowledge", help="Answer without the documents.")]
+Method = Annotated[
+    str | None, typer.Option(help="How the voice is tuned, in place of voice.method: see docs/methods.md.")
+]
 Device = Annotated[str | None, typer.Option(help="Where the model runs: auto, cpu, cuda or mps.")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -52,4 +53,6 @@ def be_quiet() -> None:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     # Threads that wait for each other in a busy loop slow a machine that does anything else many times over.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name in ("torchao", "torch.utils._pytree"):  # where torchao is installed: of kernels for other machines
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)  # addressed to the callers inside the libraries

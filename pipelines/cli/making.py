@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.arguments import AsJson, BotPath, ConfigPath, Device, load_bot
+from pipelines.cli.arguments import AsJson, BotPath, ConfigPath, Device, Method, load_bot
 from pipelines.cli.exits import USER_ERROR
-from pipelines.cli.screen import progress, say
+from pipelines.cli.screen import progress, say, show_marked
 
 
 def init(folder: Annotated[Path, typer.Argument(help="A new folder for the bot's sources.")]) -> None:
@@ -23,9 +23,9 @@ def init(folder: Annotated[Path, typer.Argument(help="A new folder for the bot's
     say(f"  housevoice build {folder}/bot.yaml")
 
 
-def build(config: ConfigPath) -> None:
+def build(config: ConfigPath, method: Method = None) -> None:
     """Ingest, tune and measure; what did not change is not done again."""
-    _run_build(config, ("ingest", "tune", "evaluate"))
+    _run_build(config, ("ingest", "tune", "evaluate"), method)
 
 
 def ingest(config: ConfigPath) -> None:
@@ -33,9 +33,9 @@ def ingest(config: ConfigPath) -> None:
     _run_build(config, ("ingest",))
 
 
-def tune(config: ConfigPath) -> None:
+def tune(config: ConfigPath, method: Method = None) -> None:
     """Train the voice on the example replies and the passages found for them."""
-    _run_build(config, ("tune",))
+    _run_build(config, ("tune",), method)
 
 
 def eval_(
@@ -61,23 +61,27 @@ def eval_(
 
 
 def doctor(config: ConfigPath) -> None:
-    """Check a bot.yaml, its inputs and this machine, without building."""
+    """Check a bot.yaml, its inputs, its replies as the base sees them, and this machine, without building."""
     from pipelines.doctor import examine
 
     healthy = True
-    for check in examine(config):
-        typer.echo(f"{'ok  ' if check.ok else 'BAD '} {check.what}: {check.found}")
-        healthy = healthy and check.ok
+    with progress() as on_progress:
+        for check in examine(config, on_progress=on_progress):
+            word = "BAD " if not check.ok else "note" if check.note else "ok  "
+            typer.echo(f"{word} {check.what}: {check.found}")
+            for prompt in check.prompts:
+                show_marked(prompt)
+            healthy = healthy and check.ok
     if not healthy:
         raise typer.Exit(USER_ERROR)
 
 
-def _run_build(config: Path, steps: tuple[str, ...]) -> None:
+def _run_build(config: Path, steps: tuple[str, ...], method: str | None = None) -> None:
     """Build with progress on the screen."""
     from pipelines.build import build as run
 
     with progress() as on_progress:
-        result = run(config, steps=steps, on_progress=on_progress, on_note=say)
+        result = run(config, steps=steps, method=method, on_progress=on_progress, on_note=say)
     spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result.seconds.items())
     say(f"Done: {result.folder} ({spent or 'nothing had changed'})")
     typer.echo(result.folder)

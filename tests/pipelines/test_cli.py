@@ -210,6 +210,27 @@ def test_a_build_is_told_and_ends_with_its_folder(run: Callable[..., Result], so
     assert "The voice is up to date." in again.err
 
 
+def test_another_method_than_that_of_the_file_is_tuned(run: Callable[..., Result], sources: Sources) -> None:
+    sources.change(voice={"num_train_epochs": 1}, knowledge=None, chain=None)
+    result = run("tune", sources.config, "--method", "adapter")
+    assert result.code == 0, result.err
+    assert json.loads((sources.output / "adapter" / "adapter_config.json").read_text())["peft_type"] == "BOTTLENECK"
+    assert yaml.safe_load((sources.output / "bot.yaml").read_text())["voice"]["method"] == "adapter"
+    assert "The voice is up to date." in run("tune", sources.config, "--method", "adapter").err
+    assert run("ask", sources.output, QUESTION).out
+    for method, says in (("loftq", "base.load_in_4bit"), ("zzz", "no method is called 'zzz'")):
+        assert says in refused(run("tune", sources.config, "--method", method))
+
+
+def test_a_method_that_does_not_run_here_is_refused_before_a_model_is_loaded(
+    run: Callable[..., Result], make_sources: Callable[..., Sources]
+) -> None:
+    sources = make_sources("nowhere")
+    sources.change(base={"load_in_4bit": True})
+    assert "loftq needs an NVIDIA GPU" in refused(run("tune", sources.config, "--method", "loftq"))
+    assert not sources.output.exists()
+
+
 def test_ctrl_c_ends_with_130(run: Callable[..., Result], sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*arguments: Any, **options: Any) -> Any:
         raise KeyboardInterrupt

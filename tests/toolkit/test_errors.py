@@ -16,6 +16,8 @@ KINDS = [
     errors.IndexMismatch,
     errors.StoreLocked,
     errors.StoreFull,
+    errors.TuneDiverged,
+    errors.TuneRejected,
     errors.MissingExtra,
 ]
 

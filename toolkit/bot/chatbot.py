@@ -67,7 +67,7 @@ class Chatbot:
             on_progress: Called with what is being done, done, total.
 
         Raises:
-            DataError: The folder is not a bot.
+            DataError: The folder is not a bot, or its adapter is not what the tune wrote.
             AdapterMismatch: The base found is not the one that the bot was built on.
             IndexMismatch: The knowledge was embedded by another embedder.
             ModelError: The base cannot be loaded, or renders other prompts.
@@ -77,6 +77,8 @@ class Chatbot:
 
         place = BotFolder(Path(folder))
         config = read_config(place)
+        if model is None and _speaks(place, config):
+            check_voice(place, config, on_progress)
         knowledge = open_knowledge(place, config)
         if model is None:
             loaded = load_base(
@@ -197,6 +199,24 @@ class Chatbot:
 def _speaks(place: BotFolder, config: BotConfig) -> bool:
     """Tell whether a bot has a voice; one that was taken out of its settings keeps its adapter unused."""
     return config.voice is not None and place.has_adapter()
+
+
+def check_voice(place: BotFolder, config: BotConfig, on_progress: Progress | None = None) -> None:
+    """Compare the adapter of a bot with its record and with the base, before any model is loaded.
+
+    Raises:
+        DataError: Its files are not those that the tune wrote.
+        AdapterMismatch: It was trained on another base.
+        ModelError: The base cannot be found.
+    """
+    from toolkit.models import fingerprint, locate_base
+    from toolkit.tuning.record import check_base, check_files
+
+    found = fingerprint(locate_base(config.base.model, on_progress=on_progress), config.base.revision)
+    if found.endswith("@None"):
+        check_files(place.adapter)  # a base of the hub that has yet to be fetched is compared once it was
+    else:
+        check_base(place.adapter, name=config.base.model, fingerprint=found)
 
 
 def open_reader(config: BotConfig) -> Reader | None:

@@ -6,9 +6,13 @@ from toolkit.config.chain_settings import ChainSettings
 from toolkit.config.evaluation_settings import EvaluationSettings
 from toolkit.config.knowledge_settings import KnowledgeSettings
 from toolkit.config.reading import dump_config, load_config, parse_config
-from toolkit.config.voice_settings import VoiceSettings
+from toolkit.config.voice_settings import DEFAULT_METHOD, REPLACE_WEIGHTS, VOICES, WITHOUT_FOUR_BITS, VoiceSettings
 
 __all__ = [
+    "DEFAULT_METHOD",
+    "REPLACE_WEIGHTS",
+    "VOICES",
+    "WITHOUT_FOUR_BITS",
     "BaseSettings",
     "BotConfig",
     "ChainSettings",

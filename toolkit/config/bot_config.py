@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
 from toolkit.config.base_settings import BaseSettings
 from toolkit.config.chain_settings import ChainSettings
 from toolkit.config.evaluation_settings import EvaluationSettings
 from toolkit.config.knowledge_settings import KnowledgeSettings
 from toolkit.config.section import Section
-from toolkit.config.voice_settings import VoiceSettings
+from toolkit.config.voice_settings import REPLACE_WEIGHTS, VoiceSettings
 
 
 class BotConfig(Section):
@@ -24,7 +24,7 @@ class BotConfig(Section):
     output: Path | None = Field(None, description="the bot folder, relative to bot.yaml; default ../bots/<name>")
     base: BaseSettings = BaseSettings()
     knowledge: KnowledgeSettings | None = None
-    voice: VoiceSettings | None = None
+    voice: SerializeAsAny[VoiceSettings] | None = None
     chain: ChainSettings = ChainSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
@@ -32,4 +32,14 @@ class BotConfig(Section):
     def _has_a_half(self) -> BotConfig:
         if self.knowledge is None and self.voice is None:
             raise ValueError("a bot needs 'knowledge', 'voice', or both")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_base(self) -> BotConfig:
+        """Refuse a voice that the base, as it is served, could not take."""
+        method = self.voice.method if self.voice else None
+        if method in REPLACE_WEIGHTS and self.base.load_in_4bit:
+            raise ValueError(f"{method} puts weights in the place of those of the base; set base.load_in_4bit to false")
+        if method == "loftq" and not self.base.load_in_4bit:
+            raise ValueError("loftq makes up for what 4 bits lose, so they must be served too; set base.load_in_4bit")
         return self

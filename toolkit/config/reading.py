@@ -9,14 +9,16 @@ import yaml
 from pydantic import ValidationError
 
 from toolkit.config.bot_config import BotConfig
+from toolkit.config.voice_settings import DEFAULT_METHOD, VOICES, VoiceSettings
 from toolkit.errors import ConfigError
 
 
-def load_config(path: Path | str) -> tuple[BotConfig, Path]:
+def load_config(path: Path | str, *, method: str | None = None) -> tuple[BotConfig, Path]:
     """Read ``bot.yaml``.
 
     Args:
         path: The file, or the folder that holds a ``bot.yaml``.
+        method: Another tune method than the file's; keys of ``voice`` that mean something else to it are left out.
 
     Returns:
         The settings with every path made absolute, and the file they came from.
@@ -42,7 +44,24 @@ def load_config(path: Path | str) -> tuple[BotConfig, Path]:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
         raise ConfigError(f"{file}{line} is not YAML: {getattr(error, 'problem', error)}.") from error
-    return parse_config(raw, file), file
+    return parse_config(raw if method is None else _with_method(raw, method), file), file
+
+
+def _with_method(raw: Any, method: str) -> Any:
+    """Put another tune method into what ``bot.yaml`` holds."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("voice"), dict | None):
+        return raw  # the fault is named when it is parsed
+    voice = raw.get("voice") or {}
+    before, after = VOICES.get(voice.get("method", DEFAULT_METHOD)), VOICES.get(method)
+    if before and after:
+        # One that both have with the same default means the same to both; a rate or a rank of another kind does not.
+        other = {key for key, field in before.model_fields.items() if field.default != _default(after, key)}
+        voice = {key: value for key, value in voice.items() if key not in other or before is after}
+    return raw | {"voice": voice | {"method": method}}
+
+
+def _default(kind: type[VoiceSettings], key: str) -> Any:
+    return kind.model_fields[key].default if key in kind.model_fields else None
 
 
 def parse_config(raw: Any, file: Path) -> BotConfig:
@@ -60,7 +79,7 @@ def parse_config(raw: Any, file: Path) -> BotConfig:
     try:
         config = BotConfig.model_validate(raw)
     except ValidationError as error:
-        faults = [_fault(item) for item in error.errors()]
+        faults = [_fault(item, raw) for item in error.errors()]
         noun = "fault" if len(faults) == 1 else "faults"
         raise ConfigError(
             f"{file} has {len(faults)} {noun}:\n" + "\n".join(f"  - {fault}" for fault in faults),
@@ -69,17 +88,19 @@ def parse_config(raw: Any, file: Path) -> BotConfig:
     return _absolute(config, file.resolve().parent)
 
 
-def _fault(item: Any) -> str:
+def _fault(item: Any, raw: Any) -> str:
     """Put one fault of pydantic's into words with the key's whole path."""
     key = ".".join(str(part) for part in item["loc"]) or "bot.yaml"
     if item["type"] == "extra_forbidden":
-        return f"{key}: unknown key{_nearest(key)}"
+        return f"{key}: unknown key{_nearest(key, raw)}"
     if item["type"] == "missing":
         return f"{key}: missing"
-    return f"{key}: {item['msg'].removeprefix('Value error, ')} (found {item['input']!r})"[:300]
+    said = item["msg"].removeprefix("Value error, ")
+    # A whole section that does not go together says so itself.
+    return f"{key}: {said}" if isinstance(item["input"], dict) else f"{key}: {said} (found {item['input']!r})"[:300]
 
 
-def _nearest(key: str) -> str:
+def _nearest(key: str, raw: Any) -> str:
     """Suggest the known key that an unknown one was probably meant to be."""
     import difflib
 
@@ -90,6 +111,11 @@ def _nearest(key: str) -> str:
         section = next((a for a in getattr(annotation, "__args__", (annotation,)) if hasattr(a, "model_fields")), None)
         if section is None:
             return ""
+    if path == ["voice"]:  # what it may hold depends on the method
+        method = raw["voice"].get("method", DEFAULT_METHOD)
+        section = VOICES[method]
+        if any(name in other.model_fields for other in VOICES.values()):
+            return f": method '{method}' has none of that name"
     close = difflib.get_close_matches(name, section.model_fields, n=1)
     return f"; did you mean '{close[0]}'?" if close else f"; known here: {', '.join(section.model_fields)}"
 

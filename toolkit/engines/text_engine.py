@@ -12,7 +12,7 @@ from toolkit.engines.base import Abilities, Decoding, ScoredReply
 from toolkit.models import LoadedModel
 from toolkit.progress import Progress
 from toolkit.prompts import Message, render_prompt, stop_token_ids
-from toolkit.tuning import attach_adapter, check_base
+from toolkit.tuning import attach_adapter, check_base, is_in_layers, takes_padding
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding
@@ -47,13 +47,16 @@ class TextEngine:
         if adapter is not None:
             check_base(adapter, name=loaded.name, fingerprint=loaded.fingerprint)
             self._model = attach_adapter(loaded.model, adapter)
+        # Several guessed tokens in one pass go past virtual tokens, and past the place that activated LoRA begins at.
+        self._guesses = adapter is None or is_in_layers(self._model)
+        self._pads = adapter is None or takes_padding(self._model)
         self._stops = stop_token_ids(self.tokenizer)
         self._lock = threading.Lock()
 
     @property
     def abilities(self) -> Abilities:
         """What it can do: everything; without an adapter there is no voice to switch."""
-        return Abilities(adapter=self.has_adapter, cancel=True, batch=True, token_scores=True)
+        return Abilities(adapter=self.has_adapter, cancel=True, batch=self._pads, token_scores=True)
 
     def generate(
         self,
@@ -76,9 +79,9 @@ class TextEngine:
         """
         replies = [""] * len(conversations)
         done = 0
-        for chosen, inputs in self._batches(conversations):
+        for chosen, inputs in self._batches(conversations, BATCH_ROWS if self._pads or not adapter else 1):
             with self._ready(adapter, decoding):
-                output = self._model.generate(**inputs, **self._arguments(decoding, single=len(chosen) == 1))
+                output = self._model.generate(**inputs, **self._arguments(decoding, adapter, len(chosen) == 1))
             texts = self.tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
             for index, text in zip(chosen, texts, strict=True):
                 replies[index] = text.strip()
@@ -104,13 +107,13 @@ class TextEngine:
         """
         token, decoding = self._first_token(token_text), Decoding(max_new_tokens, forbid_first=token_text)
         replies = [ScoredReply(0.0, "")] * len(conversations)
-        for chosen, inputs in self._batches(conversations):
+        for chosen, inputs in self._batches(conversations, BATCH_ROWS):
             with self._ready(False, decoding):
                 # ``generate`` and not the model itself: it knows what positions a base gives to padded prompts, asks
                 # for the logits of the last place alone, and hands over those from before a token was forbidden.
                 output = self._model.generate(
                     **inputs,
-                    **self._arguments(decoding, single=False),
+                    **self._arguments(decoding, False, False),
                     output_logits=True,
                     return_dict_in_generate=True,
                 )
@@ -164,7 +167,7 @@ class TextEngine:
                         **inputs,
                         streamer=streamer,
                         stopping_criteria=StoppingCriteriaList([Cancelled()]),
-                        **self._arguments(decoding, single=True),
+                        **self._arguments(decoding, adapter, True),
                     )
             except BaseException as error:  # noqa: BLE001 - handed to the reading thread, which raises it
                 failures.append(error)
@@ -181,12 +184,14 @@ class TextEngine:
         if failures:
             raise failures[0]
 
-    def _batches(self, conversations: Sequence[Sequence[Message]]) -> Iterator[tuple[list[int], BatchEncoding]]:
-        """Yield batches of conversations of similar length: their indices, and their tokens."""
+    def _batches(
+        self, conversations: Sequence[Sequence[Message]], rows: int
+    ) -> Iterator[tuple[list[int], BatchEncoding]]:
+        """Yield batches of at most ``rows`` conversations of similar length: their indices, and their tokens."""
         prompts = [render_prompt(self.tokenizer, messages) for messages in conversations]
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-        for start in range(0, len(order), BATCH_ROWS):
-            chosen = order[start : start + BATCH_ROWS]
+        for start in range(0, len(order), rows):
+            chosen = order[start : start + rows]
             yield chosen, self._encode([prompts[index] for index in chosen])
 
     def _first_token(self, text: str) -> int:
@@ -212,8 +217,8 @@ class TextEngine:
                     torch.manual_seed(decoding.seed)
                 yield
 
-    def _arguments(self, decoding: Decoding, *, single: bool) -> dict[str, Any]:
-        """Return what ``generate`` is called with."""
+    def _arguments(self, decoding: Decoding, adapter: bool, single: bool) -> dict[str, Any]:
+        """Return what ``generate`` is called with, for one prompt or for several."""
         arguments: dict[str, Any] = {
             "max_new_tokens": decoding.max_new_tokens,
             "eos_token_id": self._stops,
@@ -224,6 +229,6 @@ class TextEngine:
             arguments["begin_suppress_tokens"] = [self._first_token(decoding.forbid_first)]
         if decoding.temperature > 0:
             arguments["temperature"] = decoding.temperature
-        elif single:
+        elif single and (self._guesses or not adapter):
             arguments["prompt_lookup_num_tokens"] = PROMPT_LOOKUP_TOKENS
         return arguments

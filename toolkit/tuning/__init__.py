@@ -1,6 +1,17 @@
 """Rows into an adapter that is bound to its base."""
 
-from toolkit.tuning.adapters import attach_adapter, check_base, lent_for_tuning
+from toolkit.tuning.adapters import attach_adapter, is_in_layers, lent_for_tuning, takes_padding
+from toolkit.tuning.methods import METHODS, check_method
+from toolkit.tuning.record import check_base
 from toolkit.tuning.training import train_adapter
 
-__all__ = ["attach_adapter", "check_base", "lent_for_tuning", "train_adapter"]
+__all__ = [
+    "METHODS",
+    "attach_adapter",
+    "check_base",
+    "check_method",
+    "is_in_layers",
+    "lent_for_tuning",
+    "takes_padding",
+    "train_adapter",
+]

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.config import VoiceSettings
-from toolkit.errors import AdapterMismatch, DataError
+from toolkit.errors import DataError
 from toolkit.offline import load_bitsandbytes
+from toolkit.tuning.bottleneck import PEFT_TYPE, register_bottleneck
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-BASE_RECORD = "housevoice_base.json"
+# The types of PEFT's that are known to add nothing to the forward pass but what is in the layers.
+_IN_LAYERS = ("LORA", "VERA", "IA3", "OFT", "MISS", "BEFT", PEFT_TYPE)
 
 
-def lora_config(settings: VoiceSettings) -> Any:
-    """Return PEFT's LoRA settings (Hu et al. 2021) for the names in ``bot.yaml``."""
+def lora_config(settings: Any, **variant: Any) -> Any:
+    """Return PEFT's LoRA settings (Hu et al. 2021) for the names in ``bot.yaml``.
+
+    Args:
+        settings: The ``voice`` section of a method of the LoRA family.
+        variant: What else makes it another method, such as ``use_dora``.
+    """
     load_bitsandbytes()
     from peft import LoraConfig, TaskType
 
     return LoraConfig(
+        **variant,
         task_type=TaskType.CAUSAL_LM,
         r=settings.r,
         lora_alpha=settings.lora_alpha,
@@ -32,32 +38,6 @@ def lora_config(settings: VoiceSettings) -> Any:
         target_modules=settings.target_modules,
         bias="none",
     )
-
-
-def record_base(folder: Path, *, name: str, fingerprint: str, template: str) -> None:
-    """Write beside the adapter which base it was trained on."""
-    record = {"base": name, "fingerprint": fingerprint, "template": template}
-    (folder / BASE_RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
-def check_base(folder: Path, *, name: str, fingerprint: str) -> None:
-    """Compare an adapter's record with the base it is about to be put on.
-
-    PEFT itself loads an adapter of another base of the same shape without a word.
-
-    Raises:
-        AdapterMismatch: They differ.
-    """
-    file = folder / BASE_RECORD
-    if not file.is_file():
-        return  # an adapter made elsewhere: nothing to compare with
-    record = json.loads(file.read_text(encoding="utf-8"))
-    if record["fingerprint"] != fingerprint:
-        raise AdapterMismatch(
-            f"The adapter in {folder} was trained on '{record['base']}' ({record['fingerprint']}), "
-            f"not on '{name}' ({fingerprint}).",
-            "Open it with the base it was trained on, or tune it again with: housevoice tune <bot.yaml>",
-        )
 
 
 def attach_adapter(model: PreTrainedModel, folder: Path) -> Any:
@@ -69,14 +49,56 @@ def attach_adapter(model: PreTrainedModel, folder: Path) -> Any:
     Raises:
         DataError: The folder is not a PEFT adapter.
     """
-    load_bitsandbytes()
+    register_bottleneck()
     from peft import PeftModel
 
     if not (folder / "adapter_config.json").is_file():
         raise DataError(f"{folder} holds no adapter (adapter_config.json is missing).")
     peft_model = PeftModel.from_pretrained(model, str(folder), is_trainable=False)
+    keep_number_format(peft_model)
     peft_model.eval()
     return peft_model
+
+
+def is_in_layers(model: Any) -> bool:
+    """Tell whether all that PEFT adds to a model is in its layers.
+
+    Other methods put virtual tokens before a prompt, and activated LoRA looks where a prompt begins: both in the
+    forward pass of ``PeftModel``.
+    """
+    from peft import PeftModel
+
+    if not isinstance(model, PeftModel):
+        return False
+    return all(
+        str(getattr(settings.peft_type, "value", settings.peft_type)) in _IN_LAYERS
+        and not getattr(settings, "alora_invocation_tokens", None)
+        for settings in model.peft_config.values()
+    )
+
+
+def takes_padding(model: Any) -> bool:
+    """Tell whether a model with an adapter takes prompts of several lengths at once.
+
+    PEFT puts virtual tokens that are embeddings before the padding of a shorter prompt, far from where they were
+    trained, and counts the positions of the padding.
+    """
+    return all(settings.peft_type not in ("PROMPT_TUNING", "P_TUNING") for settings in model.peft_config.values())
+
+
+def keep_number_format(model: Any) -> None:
+    """Let IA3 over 4-bit weights give out numbers in the format that it was given.
+
+    PEFT's layer computes in float32 and stays there: keys and values no longer go with queries in 16 bits.
+    """
+    from peft.tuners.ia3 import IA3Layer
+
+    def back(layer: Any, given: Any, result: Any) -> Any:
+        return result.to(given[0].dtype)
+
+    layers: list[Any] = [layer for layer in model.modules() if isinstance(layer, IA3Layer)]
+    for layer in layers:
+        layer.register_forward_hook(back)
 
 
 @contextmanager
@@ -102,9 +124,13 @@ def lent_for_tuning(model: PreTrainedModel) -> Iterator[None]:
 def _take_adapters_off(model: PreTrainedModel) -> None:
     """Put each layer of the base back into the place that PEFT gave to a layer around it."""
     from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import AuxiliaryTrainingWrapper
 
     for name, module in list(model.named_modules()):
+        above, _, last = name.rpartition(".")
         if isinstance(module, BaseTunerLayer):
-            above, _, last = name.rpartition(".")
             setattr(model.get_submodule(above), last, module.get_base_layer())
+        elif isinstance(module, AuxiliaryTrainingWrapper):
+            setattr(model.get_submodule(above), last, module.original_module)
     vars(model).pop("peft_config", None)
+    vars(model).pop("prepare_inputs_for_generation", None)  # PEFT's, for virtual tokens

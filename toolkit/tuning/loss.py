@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from toolkit.tuning.adapters import is_in_layers
+
 if TYPE_CHECKING:
     from torch import nn
     from trl import SFTTrainer
@@ -31,7 +33,7 @@ def trainer_class() -> type[SFTTrainer]:
         @cached_property
         def quick(self) -> bool:
             """Whether the quick loss is the same as TRL's for this model."""
-            return self.accelerator.num_processes == 1 and is_lora_alone(self.model) and has_plain_head(self.model)
+            return self.accelerator.num_processes == 1 and is_in_layers(self.model) and has_plain_head(self.model)
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -56,22 +58,6 @@ def trainer_class() -> type[SFTTrainer]:
             return (loss, {"loss": loss}) if return_outputs else loss
 
     return ReplyTrainer
-
-
-def is_lora_alone(model: Any) -> bool:
-    """Tell whether all that PEFT adds to a model is in its layers.
-
-    Other methods put virtual tokens before a prompt, and activated LoRA looks where a prompt begins: both in the
-    forward pass of ``PeftModel``.
-    """
-    from peft import LoraConfig, PeftModel
-
-    if not isinstance(model, PeftModel):
-        return False
-    return all(
-        isinstance(settings, LoraConfig) and not getattr(settings, "alora_invocation_tokens", None)
-        for settings in model.peft_config.values()
-    )
 
 
 def has_plain_head(model: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -13,26 +12,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.config import VoiceSettings
-from toolkit.errors import DataError, StoreFull
+from toolkit.errors import DataError, Interrupted, StoreFull
 from toolkit.files import nearest_folder, replace_folder
-from toolkit.models import LoadedModel, release_memory
+from toolkit.models import LoadedModel
 from toolkit.offline import call_nobody, load_bitsandbytes
 from toolkit.progress import Progress
 from toolkit.prompts import encode_pair, template_hash
 from toolkit.seam import SeamRow
-from toolkit.tuning.adapters import lora_config, record_base
+from toolkit.tuning.arguments import is_first_process, measured_rows, reporters, training_arguments
+from toolkit.tuning.checkpoints import clear_incomplete, last_complete_checkpoint, sync_folder
 from toolkit.tuning.loss import trainer_class
+from toolkit.tuning.methods import check_method, peft_config
+from toolkit.tuning.record import record_base
+from toolkit.tuning.stages import after_training, base_to_tune, before_training
+from toolkit.tuning.trainer import safe_to_stop
+from toolkit.tuning.watching import StopRequest, patience, stop_requests, watcher
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from trl import SFTTrainer
 
 
-_COMPLETE = "complete.json"
-_RELEASE_STEPS = 8
-_PADDED_TOKENS = 16  # batches are filled up to whole multiples of this, so that few shapes occur
 _HARDLY_ANY_BYTES = 256 << 10  # a save that failed with less room than this failed for want of room
-_CHECKPOINTS_A_RUN = 4
 
 
 @dataclass
@@ -45,8 +46,10 @@ class TuneReport:
         tokens: Tokens seen, padding apart.
         supervised: Tokens with a loss on them, in one pass over the rows.
         steps: Updates made.
-        seconds: Time spent training, in seconds.
-        losses: Pairs of step and training loss.
+        seconds: Time spent training, in seconds; of a run that was gone on with, the last part.
+        losses: Pairs of step and training loss, in nats per token.
+        held_out: Pairs of step and loss on held-out rows, likewise; empty where it was not measured.
+        kept_step: The step whose adapter was kept: the best on the held-out rows, or the last.
         trainable: Trainable parameters.
         choices: The automatic choices with their reasons.
     """
@@ -58,6 +61,8 @@ class TuneReport:
     steps: int
     seconds: float
     losses: list[tuple[int, float]] = field(default_factory=list)
+    held_out: list[tuple[int, float]] = field(default_factory=list)
+    kept_step: int = 0
     trainable: int = 0
     choices: dict[str, str] = field(default_factory=dict)
 
@@ -100,61 +105,112 @@ def train_adapter(
     output: Path,
     *,
     work: Path,
+    held: Sequence[SeamRow] = (),
     on_progress: Progress | None = None,
 ) -> TuneReport:
     """Train an adapter with TRL's ``SFTTrainer`` and write it as a plain PEFT folder.
 
-    The loss is on the reply and its end of turn only. A run that was stopped goes on from its last complete
-    checkpoint in ``work`` when it is started again with the same rows and settings.
+    The loss is on the reply and its end of turn only. A run that was stopped, or killed at whatever moment, goes on
+    from its last complete checkpoint in ``work`` when it is started again with the same rows and settings.
 
     Args:
         rows: Training rows.
-        loaded: The base, quantised for QLoRA or not for LoRA.
+        loaded: The base, quantised or not as the method wants it.
         settings: The ``voice`` section of ``bot.yaml``.
         output: The adapter folder; replaced as a whole at the end.
         work: Folder for checkpoints of this very run.
-        on_progress: Called after each step.
+        held: Rows that are not trained on; where there are enough, some of them tell which checkpoint is the best.
+        on_progress: Called after each step; the figures follow the name of the work after a colon.
 
     Raises:
+        ConfigError: The method does not go with this machine or this base.
         DataError: No row fits ``max_length``.
         StoreFull: The disk is full.
+        TuneDiverged: The loss or the adapter is no number any more.
+        Interrupted: Ctrl-C, or the system ends the process; the step was finished and a checkpoint kept.
+        MissingExtra: What ``voice.report_to`` asks for is not installed.
     """
     call_nobody()
     load_bitsandbytes()
     from transformers import set_seed
 
+    check_method(settings, loaded.device.value)
     set_seed(settings.seed)
     encoded, dropped = encode_rows(rows, loaded, settings.max_length)
-    trainer = new_trainer(
-        encoded, loaded, settings, work, method=lora_config(settings), on_progress=on_progress
-    )
-    tuned: Any = trainer.model
-    trainable = sum(weights.numel() for weights in tuned.parameters() if weights.requires_grad)
-    started = time.perf_counter()
-    with _full_disk_named(work, output), _quick_attention(loaded):
+    if is_first_process():
+        clear_incomplete(work)
+    tuned = base_to_tune(loaded, settings)
+    with stop_requests() as request, _full_disk_named(work, output), _quick_attention(tuned):
+        trainer = new_trainer(
+            encoded, tuned, settings, work,
+            method=peft_config(settings, tuned), held=_encode_held(held, loaded, settings, len(encoded)),
+            logs=output.with_name("tensorboard") / work.name, request=request, on_progress=on_progress,
+        )  # fmt: skip
+        before_training(trainer.model, tuned, settings, work)
+        started = time.perf_counter()
         trainer.train(resume_from_checkpoint=last_complete_checkpoint(work))
         seconds = time.perf_counter() - started
-        _save(tuned, loaded, output)
-    losses = [(int(entry["step"]), entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
-    steps = trainer.state.global_step
+        _stop_if_asked(request, trainer.state)
+        if is_first_process():
+            _save(trainer.model, loaded, output, **after_training(trainer.model, loaded, settings, work))
+    report = _report(trainer, rows, encoded, dropped, loaded, seconds)
     trainer.accelerator.free_memory()  # it keeps the model and the optimizer alive otherwise
-    shutil.rmtree(work, ignore_errors=True)
-    kinds = {kind: sum(row.kind == kind for row in rows) for kind in ("passages", "decline", "alone")}
+    if is_first_process():
+        shutil.rmtree(work, ignore_errors=True)
+    return report
+
+
+def _stop_if_asked(request: StopRequest, state: Any) -> None:
+    """Raise where a run was left before its end because somebody wanted it.
+
+    Raises:
+        Interrupted: It was.
+    """
+    if request.made and state.global_step < state.max_steps:
+        raise Interrupted(
+            f"The tune was stopped after step {state.global_step} of {state.max_steps}.",
+            "Run the same command again: it goes on from there.",
+        )
+
+
+def _report(
+    trainer: Any,
+    rows: Sequence[SeamRow],
+    encoded: Sequence[dict[str, Any]],
+    dropped: int,
+    loaded: LoadedModel,
+    seconds: float,
+) -> TuneReport:
+    """Gather what a finished run did."""
+    state, log = trainer.state, trainer.state.log_history
     return TuneReport(
-        rows=kinds,
+        rows={kind: sum(row.kind == kind for row in rows) for kind in ("passages", "decline", "alone")},
         dropped=dropped,
-        tokens=int(sum(len(row["input_ids"]) for row in encoded) * settings.num_train_epochs),
+        tokens=int(state.num_input_tokens_seen),
         supervised=sum(1 for row in encoded for label in row["labels"] if label != -100),
-        steps=steps,
+        steps=state.global_step,
         seconds=seconds,
-        losses=losses,
-        trainable=trainable,
+        losses=[(int(entry["step"]), entry["loss"]) for entry in log if "loss" in entry],
+        held_out=[(int(entry["step"]), entry["eval_loss"]) for entry in log if "eval_loss" in entry],
+        kept_step=state.best_global_step or state.global_step,
+        trainable=sum(weights.numel() for weights in trainer.model.parameters() if weights.requires_grad),
         choices={
             "device": str(loaded.device),
             "dtype": str(loaded.dtype),
             "quantization": str(loaded.quantization),
         },
     )
+
+
+def _encode_held(
+    held: Sequence[SeamRow], loaded: LoadedModel, settings: VoiceSettings, rows: int
+) -> list[dict[str, Any]]:
+    """Tokenise the held-out rows that the loss is measured on; none where there are too few."""
+    try:
+        encoded, _ = encode_rows(held, loaded, settings.max_length)
+    except DataError:
+        return []  # none of them fits; those that are trained on do
+    return measured_rows(encoded, settings, rows)
 
 
 @contextmanager
@@ -207,24 +263,6 @@ def keep_training_kernels(model: PreTrainedModel) -> None:
             setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010 - an attribute of bitsandbytes' own
 
 
-def last_complete_checkpoint(work: Path) -> str | None:
-    """Return the newest checkpoint that was written to its end, or None.
-
-    The trainer does not save atomically; a checkpoint counts only when the record that is written after it names
-    all its files with their sizes.
-    """
-    found = []
-    for folder in work.glob("checkpoint-*"):
-        record = folder / _COMPLETE
-        try:
-            sizes = json.loads(record.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
-            continue
-        if all((folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items()):
-            found.append((int(folder.name.split("-")[1]), str(folder)))
-    return max(found)[1] if found else None
-
-
 def new_trainer(
     encoded: Sequence[dict[str, Any]],
     loaded: LoadedModel,
@@ -232,6 +270,9 @@ def new_trainer(
     work: Path,
     *,
     method: Any,
+    held: Sequence[dict[str, Any]] = (),
+    logs: Path | None = None,
+    request: StopRequest | None = None,
     on_progress: Progress | None = None,
 ) -> SFTTrainer:
     """Wire TRL's trainer to rows that are tokenised already.
@@ -242,18 +283,28 @@ def new_trainer(
         settings: The ``voice`` section of ``bot.yaml``.
         work: Folder for checkpoints.
         method: PEFT's settings of the adapter.
+        held: Held-out rows, likewise; with any, their loss is measured and the best checkpoint taken.
+        logs: Where TensorBoard's files go, if they are wanted; default: beside the checkpoints.
+        request: Whether to stop at the next step.
         on_progress: Called after each step.
+
+    Raises:
+        MissingExtra: What ``voice.report_to`` asks for is not installed.
     """
     from transformers import PrinterCallback
 
     keep_training_kernels(loaded.model)
-    trainer = trainer_class()(
+    watching = [watcher(on_progress, request or StopRequest())]
+    if held:
+        watching.append(patience(settings.early_stopping_patience))
+    trainer = safe_to_stop(trainer_class())(
         model=loaded.model,
-        args=_arguments(settings, loaded, len(encoded), work),
+        args=training_arguments(settings, loaded, len(encoded), work, measured=bool(held)),
         train_dataset=_dataset(encoded),
+        eval_dataset=_dataset(held) if held else None,
         processing_class=loaded.tokenizer,
         peft_config=method,
-        callbacks=[_progress_callback(on_progress), _complete_callback()],
+        callbacks=[*watching, *reporters(settings, logs or work / "tensorboard")],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -265,74 +316,11 @@ def _dataset(encoded: Sequence[dict[str, Any]]) -> Any:
     return Dataset.from_list(list(encoded))
 
 
-def _arguments(settings: VoiceSettings, loaded: LoadedModel, rows: int, work: Path) -> Any:
-    """Return TRL's settings for a run."""
-    from trl import SFTConfig
-
-    device = loaded.device.value
-    batch = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
-    steps = max(1, round(rows / batch * settings.num_train_epochs))
-    return SFTConfig(
-        output_dir=str(work),
-        per_device_train_batch_size=settings.per_device_train_batch_size,
-        gradient_accumulation_steps=settings.gradient_accumulation_steps,
-        gradient_checkpointing=settings.gradient_checkpointing,
-        num_train_epochs=settings.num_train_epochs,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=0.1,  # below 1: a share of the steps
-        pad_to_multiple_of=_PADDED_TOKENS,
-        max_length=None,  # rows over the limit are left out before, see encode_rows
-        seed=settings.seed,
-        # 16-bit base weights are already in their format; autocast on top would only cast again.
-        bf16=False,
-        fp16=device == "cuda" and loaded.dtype.value == "float16",
-        use_cpu=device == "cpu",
-        dataloader_pin_memory=device == "cuda",
-        train_sampling_strategy="group_by_length",
-        logging_steps=max(1, steps // 50),
-        save_strategy="steps",
-        save_steps=max(1, steps // _CHECKPOINTS_A_RUN),
-        save_total_limit=2,
-        max_grad_norm=1.0,
-        report_to="none",
-        disable_tqdm=True,
-    )
-
-
-def _progress_callback(on_progress: Progress | None) -> Any:
-    """Return a trainer callback that reports each step and prints nothing."""
-    from transformers import TrainerCallback
-
-    class Report(TrainerCallback):
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.global_step % _RELEASE_STEPS == 0:
-                release_memory()
-            if on_progress:
-                on_progress("Tuning the voice", state.global_step, state.max_steps)
-
-    return Report()
-
-
-def _complete_callback() -> Any:
-    """Return a trainer callback that marks a checkpoint once all of it is written."""
-    from transformers import TrainerCallback
-
-    class Complete(TrainerCallback):
-        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            sizes = {
-                str(file.relative_to(folder)): file.stat().st_size for file in folder.rglob("*") if file.is_file()
-            }
-            (folder / _COMPLETE).write_text(json.dumps(sizes), encoding="utf-8")
-
-    return Complete()
-
-
-def _save(model: Any, loaded: LoadedModel, output: Path) -> None:
+def _save(model: Any, loaded: LoadedModel, output: Path, **options: Any) -> None:
     """Write the adapter beside its place and move it there whole."""
     fresh = output.with_name(f".{output.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    model.save_pretrained(str(fresh), safe_serialization=True)
+    model.save_pretrained(str(fresh), safe_serialization=True, **options)
     record_base(fresh, name=loaded.name, fingerprint=loaded.fingerprint, template=template_hash(loaded.tokenizer))
+    sync_folder(fresh)  # before it takes the place of the old one
     replace_folder(fresh, output)

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from toolkit.config import BotConfig, dump_config, load_config, parse_config
+from toolkit.config import VOICES, BotConfig, VoiceSettings, dump_config, load_config, parse_config
 from toolkit.errors import ConfigError
+
+HERE = Path("bot.yaml")
 
 
 def write(folder: Path, raw: Any) -> Path:
@@ -71,6 +73,95 @@ def test_unknown_key_like_no_other_lists_those_that_there_are() -> None:
 def test_missing_name_and_missing_halves_are_named() -> None:
     assert "name: missing" in faults({"voice": {}}).message
     assert "a bot needs 'knowledge', 'voice', or both" in faults({"name": "a"}).message
+
+
+def voice_of(**voice: Any) -> VoiceSettings:
+    config = parse_config({"name": "a", "base": {"load_in_4bit": voice.get("method") == "loftq"}, "voice": voice}, HERE)
+    assert config.voice is not None
+    return config.voice
+
+
+def test_a_voice_without_a_method_is_tuned_by_qlora() -> None:
+    voice = voice_of(quantization="none", r=8)
+    assert (voice.method, voice.quantization, type(voice)) == ("qlora", "none", VOICES["qlora"])
+    assert voice_of().quantization == "auto"
+    assert VoiceSettings(quantization="none", r=8) == voice.model_copy(update={"examples": Path("voice.jsonl")})
+
+
+@pytest.mark.parametrize("method", VOICES)
+def test_each_method_has_its_settings_and_they_read_back_the_same(method: str) -> None:
+    voice = voice_of(method=method)
+    assert type(voice) is VOICES[method]
+    assert voice.quantization == {"qlora": "auto", "loftq": "nf4"}.get(method, "none")
+    config = parse_config({"name": "a", "base": {"load_in_4bit": method == "loftq"}, "voice": {"method": method}}, HERE)
+    again = BotConfig.model_validate(yaml.safe_load(dump_config(config)))
+    assert again == config
+    assert type(again.voice) is VOICES[method]
+    assert type(VoiceSettings(method=method)) is VOICES[method]
+
+
+def test_a_key_of_another_method_is_refused() -> None:
+    error = faults({"name": "a", "voice": {"method": "ia3", "r": 8, "lerning_rate": 0.1, "zzz": 1}})
+    assert "voice.r: unknown key: method 'ia3' has none of that name" in error.message
+    assert "did you mean 'learning_rate'?" in error.message
+    assert "feedforward_modules" in error.message
+    assert "voice.num_virtual_tokens" in faults({"name": "a", "voice": {"num_virtual_tokens": 8}}).message
+
+
+@pytest.mark.parametrize("method", ["qlra", 3, None])
+def test_a_method_that_there_is_not_is_named_with_those_that_there_are(method: Any) -> None:
+    message = faults({"name": "a", "voice": {"method": method, "r": 0}}).message
+    assert f"no method is called {method!r}" in message
+    assert ", ".join(VOICES) in message
+
+
+@pytest.mark.parametrize(
+    ("voice", "base", "says"),
+    [
+        ({"method": "pissa", "quantization": "nf4"}, {}, "set quantization to none"),
+        ({"method": "full", "quantization": "auto"}, {}, "set quantization to none"),
+        ({"method": "qat", "quantization": "nf4"}, {}, "set quantization to none"),
+        ({"method": "lora", "quantization": "nf4"}, {}, "'method: qlora'"),
+        ({"method": "loftq"}, {}, "set base.load_in_4bit"),
+        ({"method": "full"}, {"load_in_4bit": True}, "set base.load_in_4bit to false"),
+        ({"method": "qat"}, {"load_in_4bit": True}, "set base.load_in_4bit to false"),
+        ({"method": "prefix", "gradient_checkpointing": True}, {}, "set gradient_checkpointing to false"),
+        ({"method": "prompt", "prompt_tuning_init": "TEXT"}, {}, "set both or none"),
+        ({"method": "prompt", "prompt_tuning_init_text": "Be kind."}, {}, "set both or none"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_in_a_sentence(
+    voice: dict[str, Any], base: dict[str, Any], says: str
+) -> None:
+    message = faults({"name": "a", "voice": voice, "base": base}).message
+    assert "1 fault:" in message
+    assert says in message
+    assert voice["method"] in message
+    assert "found" not in message
+
+
+def test_another_method_is_put_in_place_of_that_of_the_file(tmp_path: Path) -> None:
+    raw = {"name": "a", "voice": {"r": 8, "learning_rate": 0.1, "oops": 1}}
+    with pytest.raises(ConfigError, match="voice.oops: unknown key") as caught:
+        load_config(write(tmp_path, raw), method="ia3")
+    assert "voice.r" not in caught.value.message
+    del raw["voice"]["oops"]
+    voice = load_config(write(tmp_path, raw), method="ia3")[0].voice
+    assert voice is not None
+    assert (voice.method, voice.learning_rate) == ("ia3", VOICES["ia3"]().learning_rate)
+    raw["voice"] |= {"quantization": "nf4", "num_train_epochs": 2, "target_modules": ["q_proj"]}
+    same = load_config(write(tmp_path, raw), method="qlora")[0].voice
+    assert same is not None
+    assert (same.quantization, same.learning_rate) == ("nf4", 0.1)
+    dora = load_config(tmp_path, method="dora")[0].voice
+    assert dora is not None
+    assert dora.model_dump() == VoiceSettings(
+        method="dora", r=8, learning_rate=0.1, num_train_epochs=2, target_modules=["q_proj"], examples=dora.examples
+    ).model_dump()
+    with pytest.raises(ConfigError, match="no method is called 'zzz'"):
+        load_config(tmp_path, method="zzz")
+    other = load_config(write(tmp_path, {"name": "a", "knowledge": {}}), method="bitfit")[0].voice
+    assert type(other) is VOICES["bitfit"]
 
 
 @pytest.mark.parametrize("raw", [None, [], "words", 3])
@@ -160,3 +251,6 @@ def test_every_key_says_what_it_means() -> None:
         for kind in kinds:
             for key, field in kind.model_fields.items():
                 assert field.description, f"{name}.{key}"
+    for method, kind in VOICES.items():
+        for key, field in kind.model_fields.items():
+            assert field.description or key == "method", f"{method}: {key}"

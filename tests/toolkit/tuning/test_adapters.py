@@ -14,7 +14,8 @@ from toolkit.engines import TextEngine
 from toolkit.errors import AdapterMismatch, DataError
 from toolkit.models import LoadedModel, load_base
 from toolkit.tuning import attach_adapter, check_base, lent_for_tuning
-from toolkit.tuning.adapters import BASE_RECORD, lora_config
+from toolkit.tuning.adapters import lora_config
+from toolkit.tuning.record import BASE_RECORD
 
 
 def load(folder: Path) -> LoadedModel:

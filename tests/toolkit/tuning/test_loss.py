@@ -10,7 +10,7 @@ import pytest
 from tests.toolkit.tuning.test_training import ROWS, SETTINGS
 from toolkit.models import LoadedModel, load_base
 from toolkit.tuning.adapters import lora_config
-from toolkit.tuning.loss import has_plain_head, is_lora_alone
+from toolkit.tuning.loss import has_plain_head, is_in_layers
 from toolkit.tuning.training import encode_rows, new_trainer
 
 
@@ -135,5 +135,5 @@ def test_lora_that_looks_into_the_prompt_is_not_lora_alone(tiny_base: Path, tmp_
     method = lora_config(SETTINGS)
     method.alora_invocation_tokens = [3]
     loaded = base_of("tiny", tiny_base, tmp_path)
-    assert not is_lora_alone(loaded.model)
-    assert not is_lora_alone(get_peft_model(loaded.model, method))
+    assert not is_in_layers(loaded.model)
+    assert not is_in_layers(get_peft_model(loaded.model, method))

@@ -24,12 +24,13 @@ from toolkit.models import LoadedModel, load_base
 from toolkit.prompts import answer_messages, render_prompt
 from toolkit.seam import SeamRow
 from toolkit.tuning import train_adapter
+from toolkit.tuning.checkpoints import last_complete_checkpoint
+from toolkit.tuning.record import sha256_of
 from toolkit.tuning.training import (
     _quick_attention,
     _save,
     encode_rows,
     keep_training_kernels,
-    last_complete_checkpoint,
 )
 
 SETTINGS = VoiceSettings(
@@ -127,7 +128,7 @@ def test_a_stopped_run_goes_on_from_its_last_complete_checkpoint(tiny_base: Path
     assert not (tmp_path / "adapter").exists()
     kept = last_complete_checkpoint(work)
     assert kept is not None
-    assert Path(kept).name == "checkpoint-8"
+    assert Path(kept).name == "checkpoint-10"
     steps: list[int] = []
     report = train_adapter(
         ROWS,
@@ -137,10 +138,10 @@ def test_a_stopped_run_goes_on_from_its_last_complete_checkpoint(tiny_base: Path
         work=work,
         on_progress=lambda _, done, __: steps.append(done),
     )
-    assert steps == list(range(9, 19))
+    assert steps == list(range(11, 19))
     assert report.steps == 18
     before = [loss for step, loss in report.losses if step <= 3]
-    after = [loss for step, loss in report.losses if step > 8]
+    after = [loss for step, loss in report.losses if step > 10]
     assert max(after) < min(before)  # what was learnt before the stop was not lost
 
 
@@ -150,8 +151,8 @@ def checkpoint(work: Path, step: int, *, complete: bool = True) -> Path:
     (folder / "adapter_model.safetensors").write_bytes(b"x" * 100)
     (folder / "deep" / "state.json").write_text("{}")
     if complete:
-        sizes = {"adapter_model.safetensors": 100, "deep/state.json": 2}
-        (folder / "complete.json").write_text(json.dumps(sizes))
+        names = ("adapter_model.safetensors", "deep/state.json")
+        (folder / "complete.json").write_text(json.dumps({name: sha256_of(folder / name) for name in names}))
     return folder
 
 
@@ -168,6 +169,8 @@ def test_a_torn_checkpoint_is_not_believed(tmp_path: Path) -> None:
     (checkpoint(tmp_path, 6) / "adapter_model.safetensors").write_bytes(b"x" * 99)
     (checkpoint(tmp_path, 9) / "deep" / "state.json").unlink()
     (checkpoint(tmp_path, 12) / "complete.json").write_text('{"adapter_model')
+    (checkpoint(tmp_path, 15) / "adapter_model.safetensors").write_bytes(b"x" * 99 + b"y")
+    (checkpoint(tmp_path, 18) / "complete.json").write_text("{}")
     assert last_complete_checkpoint(tmp_path) == str(good)
 
 
