@@ -1,4 +1,7 @@
-"""Writes docs/cli.md and docs/configuration.md from the code; a test fails when they have drifted."""
+"""Writes docs/cli.md, docs/configuration.md and the table of docs/methods.md from the code.
+
+A test fails when they have drifted.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parent
+START, END = "<!-- written by make docs -->", "<!-- until here -->"
 
 
 def command_line() -> str:
@@ -49,7 +53,48 @@ def configuration() -> str:
             for name, item in section.model_fields.items()
         )
         parts.append(f"## {key}\n\n| key | default | meaning |\n|---|---|---|\n{rows}")
+        if key == "voice":
+            parts.append(_by_method())
     return "\n".join(parts)
+
+
+def _by_method() -> str:
+    """Return the keys of ``voice`` that not every method takes, or that differ in their defaults."""
+    from toolkit.config import VOICES, VoiceSettings
+
+    rows = []
+    for kind in dict.fromkeys(VOICES.values()):
+        names = ", ".join(f"`{name}`" for name, other in VOICES.items() if other is kind)
+        for key, item in kind.model_fields.items():
+            common = VoiceSettings.model_fields.get(key)
+            if key != "method" and (common is None or common.default != item.default):
+                rows.append(f"| {names} | `{key}` | `{_shown(item.default)}` | {item.description} |\n")
+    return (
+        "What else a [method](methods.md) takes, or takes another default for:\n\n"
+        f"| method | key | default | meaning |\n|---|---|---|---|\n{''.join(rows)}"
+    )
+
+
+def methods() -> str:
+    """Return the table of the tune methods as Markdown."""
+    from toolkit.config import VOICES, WITHOUT_FOUR_BITS
+    from toolkit.tuning import METHODS
+
+    lora = {"is": "is one", "converts": "converts", "": ""}
+    lines = ["| method | what is trained | `learning_rate` | in 4 bits | merges | LoRA |", "|---|---|---|---|---|---|"]
+    for name, method in METHODS.items():
+        trained = f"{method.trains} ({method.paper})" if method.paper else method.trains
+        rate = VOICES[name].model_fields["learning_rate"].default
+        four_bits, merges = ("yes" if can else "" for can in (name not in WITHOUT_FOUR_BITS, method.merges))
+        cells = (f"`{name}`", trained, f"{rate:g}", four_bits, merges, lora[method.lora])
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_table(page: str) -> str:
+    """Return docs/methods.md with the table as it is now."""
+    before, _, rest = page.partition(START)
+    return f"{before}{START}\n{methods()}{END}{rest.partition(END)[2]}"
 
 
 def _shown(value: Any) -> str:
@@ -60,3 +105,5 @@ if __name__ == "__main__":
     sys.path.insert(0, str(DOCS.parent))
     (DOCS / "cli.md").write_text(command_line(), encoding="utf-8")
     (DOCS / "configuration.md").write_text(configuration(), encoding="utf-8")
+    page = DOCS / "methods.md"
+    page.write_text(with_table(page.read_text(encoding="utf-8")), encoding="utf-8")
