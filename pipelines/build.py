@@ -61,6 +61,7 @@ def build(
     *,
     steps: Collection[str] = STEPS,
     method: str | None = None,
+    accept: bool = False,
     on_progress: Progress | None = None,
     on_note: Note | None = None,
 ) -> BuildResult:
@@ -72,6 +73,7 @@ def build(
         path: The ``bot.yaml``, or its folder.
         steps: Which of ``ingest``, ``tune`` and ``evaluate`` to do.
         method: Another way to tune the voice than that of ``bot.yaml``.
+        accept: Whether a tune is taken whatever is measured of it.
         on_progress: Called with what is being done, done, total.
         on_note: Called with each automatic choice and its reason, and what was found.
 
@@ -80,13 +82,14 @@ def build(
         DataError: An input cannot be used.
         ModelError: A model cannot be loaded.
         StoreLocked: Another process is building the same bot.
+        TuneRejected: What was measured of the tune speaks against it.
     """
     config, _ = load_config(path, method=method)
     with Parts(config, on_progress=on_progress, on_note=on_note) as parts:
-        return build_from(parts, steps=steps)
+        return build_from(parts, steps=steps, accept=accept)
 
 
-def build_from(parts: Parts, *, steps: Collection[str] = STEPS) -> BuildResult:
+def build_from(parts: Parts, *, steps: Collection[str] = STEPS, accept: bool = False) -> BuildResult:
     """Build a bot with parts that are opened as they are needed; otherwise as :func:`build`."""
     result = BuildResult(parts.folder.root)
     parts.check_inputs()
@@ -97,7 +100,7 @@ def build_from(parts: Parts, *, steps: Collection[str] = STEPS) -> BuildResult:
         result.ingest = do(IngestStep(), parts, result.seconds)
     prepared = do(PrepareStep(tuning=tuning), parts, result.seconds)
     if tuning:
-        result.tune = do(TuneStep(prepared), parts, result.seconds)
+        result.tune = do(TuneStep(prepared, accept=accept), parts, result.seconds)
     if prepared:
         # Only now, when all that can fail has been done: a build that fails leaves the bot that was there.
         _write(parts, prepared)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,10 +29,12 @@ class Prepared:
     Attributes:
         rows: The training rows.
         chain: What the chain serves with.
+        held: Held-out replies as the bot would be asked for them, where the tune is to stop by them.
     """
 
     rows: list[SeamRow]
     chain: ChainParts
+    held: list[SeamRow] = field(default_factory=list)
 
 
 class PrepareStep(Step["Prepared | None"]):
@@ -86,7 +88,10 @@ class PrepareStep(Step["Prepared | None"]):
         inputs.knowledge = digest(held_sources(parts.folder.knowledge) if knowledge else None)
         inputs.rows = digest([[row.kind, row.messages, row.example.reply] for row in rows], fitted.decline)
         parts.lock.embedder = knowledge.embedder.identity.to_dict() if knowledge else None
-        return Prepared(rows, fitted)
+        voice = parts.config.voice if self._tuning else None
+        stops = voice is not None and voice.early_stopping_patience > 0
+        held = weave(parts.examples()[1], planner, voice, on_progress=parts.on_progress) if voice and stops else []
+        return Prepared(rows, fitted, held)
 
 
 def _note_rows(rows: list[SeamRow], parts: Parts, language: Language) -> None:

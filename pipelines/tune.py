@@ -6,14 +6,22 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipelines.parts import Parts
 from pipelines.prepare import Prepared
 from pipelines.steps import Step
 from toolkit.config import BotConfig
-from toolkit.errors import Interrupted
+from toolkit.errors import Interrupted, TuneRejected
+from toolkit.files import replace_folder, write_text
+from toolkit.prompts import answer_messages
 from toolkit.seam import SeamRow
+
+if TYPE_CHECKING:
+    from toolkit.examples import Example
+    from toolkit.prompts import Message
+    from toolkit.tuning import Acceptance
 
 
 @dataclass(frozen=True)
@@ -34,11 +42,13 @@ class TuneStep(Step[TuneResult]):
 
     Args:
         prepared: The rows; None where those that the adapter was trained on are still the same.
+        accept: Whether the adapter is taken whatever is measured of it.
     """
 
     name = "tune"
 
-    def __init__(self, prepared: Prepared | None) -> None:
+    def __init__(self, prepared: Prepared | None, *, accept: bool = False) -> None:
+        self._accept, self._held = accept, prepared.held if prepared else []
         self._rows = None if prepared is None else [row for row in prepared.rows if row.trains]
 
     def made_from(self, parts: Parts) -> str:
@@ -60,7 +70,7 @@ class TuneStep(Step[TuneResult]):
         from toolkit.models import release_memory
 
         assert self._rows is not None, "an adapter that is not there is not fresh, and its rows are woven"
-        report = tune(parts, self._rows)
+        report = tune(parts, self._rows, self._held, accept=self._accept)
         release_memory()  # the base of a QLoRA tune, and the optimizer, before the bot is measured
         # Named anew: a base of the hub has its name only once it was fetched.
         parts.lock.inputs.tune = self.made_from(parts)
@@ -76,14 +86,22 @@ class TuneStep(Step[TuneResult]):
             f"Tuned on {rows['passages']} replies with their passages, {rows['decline']} that decline and "
             f"{rows['alone']} without passages, in {seconds:.0f} s."
         )
+        yield _told(result.report["acceptance"])
 
 
-def tune(parts: Parts, rows: Sequence[SeamRow]) -> dict[str, Any]:
-    """Train the adapter of a bot and put it into the bot folder, with a report beside it.
+def tune(
+    parts: Parts, rows: Sequence[SeamRow], held: Sequence[SeamRow] = (), *, accept: bool = False
+) -> dict[str, Any]:
+    """Train the adapter of a bot, measure it, and put it into the bot folder with a report beside it.
+
+    One that does not pass stays beside the bot's as ``adapter.rejected``; asked again with ``accept`` it is taken as it
+    is, without training it anew.
 
     Args:
         parts: What the build works with.
         rows: What :func:`toolkit.seam.weave` made of the examples.
+        held: What it made of those held out, where the tune is to stop by them.
+        accept: Whether the adapter is taken whatever is measured of it.
 
     Returns:
         The report of the training.
@@ -93,7 +111,35 @@ def tune(parts: Parts, rows: Sequence[SeamRow]) -> dict[str, Any]:
         DataError: No row fits ``voice.max_length``.
         StoreFull: The disk is full.
         Interrupted: Ctrl-C; the same call goes on from the last checkpoint.
+        TuneRejected: What was measured speaks against the adapter.
     """
+    rejected, report_name = parts.folder.rejected, parts.folder.tune_report.name
+    made_from = tune_digest(rows, parts.config, parts.fingerprint())
+    report = _report_of(rejected / report_name)
+    if report.get("made_from") != made_from:
+        report = _train(parts, rows, held, parts.folder.tuned) | {"made_from": made_from}
+        report["acceptance"] = measure(parts, rows, parts.folder.tuned).to_dict()
+        write_text(parts.folder.tuned / report_name, json.dumps(report, indent=2) + "\n")
+        replace_folder(parts.folder.tuned, rejected)
+    faults = report["acceptance"]["faults"]
+    if faults and not accept:
+        raise TuneRejected(
+            f"The tune did not pass: {' '.join(faults)} It is kept in {rejected}.",
+            "Take another method, rate or more examples; --accept takes it as it is.",
+        )
+    replace_folder(rejected, parts.folder.adapter)
+    return report
+
+
+def _report_of(file: Path) -> dict[str, Any]:
+    """Return the report of a tune; an empty one where it is missing or was cut short."""
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def _train(parts: Parts, rows: Sequence[SeamRow], held: Sequence[SeamRow], output: Path) -> dict[str, Any]:
     from toolkit.tuning import train_adapter
 
     assert parts.config.voice is not None
@@ -102,15 +148,58 @@ def tune(parts: Parts, rows: Sequence[SeamRow]) -> dict[str, Any]:
         work = parts.folder.work / f"tune-{tune_digest(rows, parts.config, loaded.fingerprint)}"
         try:
             trained = train_adapter(
-                rows, loaded, parts.config.voice, parts.folder.adapter, work=work, on_progress=parts.on_progress
+                rows, loaded, parts.config.voice, output, work=work, held=held, on_progress=parts.on_progress
             )
         except KeyboardInterrupt:
             raise Interrupted(
                 "The tune was stopped.", "Run the same command again: it goes on from the last checkpoint."
             ) from None
-    report = trained.to_dict()
-    parts.folder.tune_report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return report
+    return trained.to_dict()
+
+
+def measure(parts: Parts, rows: Sequence[SeamRow], adapter: Path) -> Acceptance:
+    """Measure an adapter that was just tuned, on the weights that the bot answers with.
+
+    Args:
+        parts: What the build works with.
+        rows: What it was trained on.
+        adapter: The folder.
+    """
+    from toolkit.engines.text_engine import BATCH_ROWS
+    from toolkit.tuning import attach_adapter, lent_for_tuning, measure_tune, takes_padding
+
+    def bare(examples: Sequence[Example]) -> list[tuple[list[Message], str]]:
+        return [(answer_messages(parts.config.chain.system, item.question), item.reply) for item in examples]
+
+    assert parts.config.voice is not None
+    loaded = parts.base()
+    if parts.on_progress:
+        parts.on_progress("Measuring the tune", 0, 1)
+    with lent_for_tuning(loaded.model):
+        model = attach_adapter(loaded.model, adapter)
+        measured = measure_tune(
+            model,
+            loaded.tokenizer,
+            bare(parts.examples()[1]),
+            bare([row.example for row in rows if row.kind == "passages"]),
+            max_length=parts.config.voice.max_length,
+            batch_rows=BATCH_ROWS if takes_padding(model) else 1,
+        )
+    if parts.on_progress:
+        parts.on_progress("Measuring the tune", 1, 1)
+    return measured
+
+
+def _told(acceptance: dict[str, Any]) -> str:
+    """Tell what was measured of a tune, in a sentence."""
+    told = []
+    if acceptance["held_out"]:
+        told.append("held-out replies {:.2f} nats per token, {:.2f} without it".format(*acceptance["held_out"][::-1]))
+    told.append("general chat {:.2f}, {:.2f} without it".format(*acceptance["general"][::-1]))
+    if acceptance["recited"]:
+        told.append("{:.0%} of the numbers known by heart, {:.0%} without it".format(*acceptance["recited"][::-1]))
+    faults = acceptance["faults"]
+    return f"Measured: {'; '.join(told)}. {'Taken although: ' + ' '.join(faults) if faults else 'Accepted.'}"
 
 
 def tune_digest(rows: Sequence[SeamRow], config: BotConfig, fingerprint: str) -> str:

@@ -21,7 +21,8 @@ def new_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     commands: tuple[Callable[..., None], ...] = (
-        making.init, making.build, making.ingest, making.tune, consulting.chat, consulting.ask, consulting.search
+        making.init, making.build, making.ingest, making.tune, making.compare,
+        consulting.chat, consulting.ask, consulting.search,
     )  # fmt: skip
     for command in commands:
         app.command()(command)

@@ -20,6 +20,7 @@ NoKnowledge = Annotated[bool, typer.Option("--no-knowledge", help="Answer withou
 Method = Annotated[
     str | None, typer.Option(help="How the voice is tuned, in place of voice.method: see docs/methods.md.")
 ]
+Accept = Annotated[bool, typer.Option("--accept", help="Take the tune whatever is measured of it.")]
 Device = Annotated[str | None, typer.Option(help="Where the model runs: auto, cpu, cuda or mps.")]
 
 

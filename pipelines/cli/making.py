@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.arguments import AsJson, BotPath, ConfigPath, Device, Method, load_bot
+from pipelines.cli.arguments import Accept, AsJson, BotPath, ConfigPath, Device, Method, load_bot
 from pipelines.cli.exits import USER_ERROR
 from pipelines.cli.screen import progress, say, show_marked
 
@@ -23,9 +23,9 @@ def init(folder: Annotated[Path, typer.Argument(help="A new folder for the bot's
     say(f"  housevoice build {folder}/bot.yaml")
 
 
-def build(config: ConfigPath, method: Method = None) -> None:
+def build(config: ConfigPath, method: Method = None, accept: Accept = False) -> None:
     """Ingest, tune and measure; what did not change is not done again."""
-    _run_build(config, ("ingest", "tune", "evaluate"), method)
+    _run_build(config, ("ingest", "tune", "evaluate"), method, accept)
 
 
 def ingest(config: ConfigPath) -> None:
@@ -33,9 +33,30 @@ def ingest(config: ConfigPath) -> None:
     _run_build(config, ("ingest",))
 
 
-def tune(config: ConfigPath, method: Method = None) -> None:
+def tune(config: ConfigPath, method: Method = None, accept: Accept = False) -> None:
     """Train the voice on the example replies and the passages found for them."""
-    _run_build(config, ("tune",), method)
+    _run_build(config, ("tune",), method, accept)
+
+
+def compare(
+    config: ConfigPath,
+    methods: Annotated[str | None, typer.Option(help="Methods, with commas between; default: all.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the rows; default: as in bot.yaml.")] = None,
+    install: Annotated[str | None, typer.Option(help="Put a finished method's adapter into the bot's place.")] = None,
+) -> None:
+    """Tune the voice in several ways on the same rows and lay their cost and their quality side by side."""
+    from pipelines.comparing import compare as run
+    from pipelines.comparing import install as put_in_place
+
+    if install:
+        typer.echo(put_in_place(config, install))
+        say(f"To build with it from now on, put into the section voice of {config}: 'method: {install}'.")
+        return
+    names = [name.strip() for name in methods.split(",") if name.strip()] if methods else None
+    with progress() as on_progress:
+        result = run(config, methods=names, epochs=epochs, on_progress=on_progress, on_note=say)
+    say(f"Done: {result.folder / 'compare.html'}")
+    typer.echo((result.folder / "compare.md").read_text(encoding="utf-8"))
 
 
 def eval_(
@@ -76,12 +97,12 @@ def doctor(config: ConfigPath) -> None:
         raise typer.Exit(USER_ERROR)
 
 
-def _run_build(config: Path, steps: tuple[str, ...], method: str | None = None) -> None:
+def _run_build(config: Path, steps: tuple[str, ...], method: str | None = None, accept: bool = False) -> None:
     """Build with progress on the screen."""
     from pipelines.build import build as run
 
     with progress() as on_progress:
-        result = run(config, steps=steps, method=method, on_progress=on_progress, on_note=say)
+        result = run(config, steps=steps, method=method, accept=accept, on_progress=on_progress, on_note=say)
     spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result.seconds.items())
     say(f"Done: {result.folder} ({spent or 'nothing had changed'})")
     typer.echo(result.folder)

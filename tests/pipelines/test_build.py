@@ -21,10 +21,12 @@ from pipelines.parts import Openers, Parts, open_base
 from tests.conftest import DOCUMENTS, Sources
 from toolkit.bot import BotFolder, Chatbot, read_lock
 from toolkit.config import load_config
-from toolkit.errors import DataError, HousevoiceError, Interrupted, ModelError
+from toolkit.errors import DataError, HousevoiceError, Interrupted, ModelError, TuneRejected
 from toolkit.models import Choice
 from toolkit.store import Knowledge
 from toolkit.testing import HashEmbedder, KeywordReader
+from toolkit.tuning import Acceptance
+from toolkit.tuning.acceptance import judge
 
 QUESTIONS = (
     {"question": "How long does the Ember lamp burn on a full battery?", "facts": [["38"]], "sources": ["lamp.md"]},
@@ -360,6 +362,27 @@ def test_an_interrupted_tune_goes_on(sources: Sources) -> None:
     assert result.tune.done
     assert steps[0] == 4
     assert steps[-1] == result.tune.report["steps"]
+
+
+def test_a_tune_that_fails_its_measures_is_kept_and_not_taken(
+    sources: Sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = judge(Acceptance((3.0, 3.1), (3.0, 3.5), 5.0, None))
+    monkeypatch.setattr("pipelines.tune.measure", lambda *_: failing)
+    with pytest.raises(TuneRejected, match="did not learn the voice"):
+        build(sources.config)
+    place = BotFolder(sources.output)
+    assert not place.has_adapter()
+    assert (place.rejected / "adapter_config.json").is_file()
+    told: list[str] = []
+    with pytest.raises(TuneRejected):
+        build(sources.config, on_progress=lambda what, *_: told.append(what))
+    notes: list[str] = []
+    result = build(sources.config, accept=True, on_note=notes.append)
+    assert not any("Tuning" in what for what in told)  # what was rejected is not trained again
+    assert place.has_adapter() and not place.rejected.exists()
+    assert any("Taken although" in note for note in notes)
+    assert result.tune is not None and result.tune.report["acceptance"]["faults"]
 
 
 def test_a_base_of_the_hub_is_not_tuned_twice(

@@ -35,6 +35,16 @@ class BotFolder:
         return self.root / "adapter"
 
     @property
+    def tuned(self) -> Path:
+        """An adapter that is being written, or measured."""
+        return self.root / "adapter.tuned"
+
+    @property
+    def rejected(self) -> Path:
+        """An adapter that did not pass its measurements."""
+        return self.root / "adapter.rejected"
+
+    @property
     def tune_report(self) -> Path:
         """What the tune that made the adapter did."""
         return self.adapter / "tune.json"

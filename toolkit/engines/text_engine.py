@@ -54,6 +54,11 @@ class TextEngine:
         self._lock = threading.Lock()
 
     @property
+    def model(self) -> Any:
+        """The model, with its adapter where it has one: a ``peft.PeftModel``, which is switched on or off per call."""
+        return self._model
+
+    @property
     def abilities(self) -> Abilities:
         """What it can do: everything; without an adapter there is no voice to switch."""
         return Abilities(adapter=self.has_adapter, cancel=True, batch=self._pads, token_scores=True)

@@ -30,7 +30,9 @@ WEIGHTS = "adapter_model.safetensors"
 # Dropout draws random numbers at every step: a run that is resumed with others ends elsewhere.
 DROPPING = SETTINGS.model_copy(update={"lora_dropout": 0.2})
 # Passes enough that a twentieth of the time is enough for the fewest held-out rows.
-MEASURED = SETTINGS.model_copy(update={"num_train_epochs": 27, "learning_rate": 0.05})
+MEASURED = SETTINGS.model_copy(
+    update={"num_train_epochs": 27, "learning_rate": 0.05, "early_stopping_patience": 2}
+)
 
 
 def rows(replies: Callable[[int], str], count: int = FEWEST_HELD_ROWS) -> list[SeamRow]:
@@ -317,7 +319,7 @@ def test_a_run_that_gets_better_goes_to_its_end(tiny_base: Path, tmp_path: Path)
 def test_measuring_takes_a_twentieth_of_the_time_at_most(
     held: int, trained: int, changes: dict[str, Any], measured: int
 ) -> None:
-    settings = SETTINGS.model_copy(update={"num_train_epochs": 3} | changes)
+    settings = SETTINGS.model_copy(update={"num_train_epochs": 3, "early_stopping_patience": 2} | changes)
     assert len(measured_rows(range(held), settings, trained)) == measured
 
 
