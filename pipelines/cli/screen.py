@@ -27,9 +27,10 @@ def progress() -> Iterator[Progress]:
         tasks: dict[str, Any] = {}
 
         def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
+            name = what.partition(":")[0]  # its figures change with every step, and it is the same bar
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total)
+            bars.update(tasks[name], description=what, completed=done, total=total)
 
         yield report
 
@@ -39,10 +40,10 @@ def _plain_progress() -> Progress:
     said: dict[str, int] = {}
 
     def report(what: str, done: int, total: int) -> None:
-        tenth = 10 * done // max(1, total)
-        if tenth > said.get(what, -1):
-            said[what] = tenth
-            say(f"{what}: {done} of {total}")
+        tenth, (name, _, figures) = 10 * done // max(1, total), what.partition(":")
+        if tenth > said.get(name, -1):
+            said[name] = tenth
+            say(f"{name}: {done} of {total}" + (f" ({figures.strip()})" if figures else ""))
 
     return report
 

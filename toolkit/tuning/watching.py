@@ -128,6 +128,22 @@ def used_memory() -> int:
     return most if sys.platform == "darwin" else most * 1024  # Linux counts in KiB
 
 
+def wished_by_any(wish: bool, arguments: Any) -> bool:
+    """Tell whether any of the processes of a run wishes something: one that stopped alone would keep the rest waiting.
+
+    Args:
+        wish: Whether this one does.
+        arguments: The trainer's settings.
+    """
+    if arguments.world_size == 1:
+        return wish
+    import torch
+
+    found = torch.tensor(int(wish), device=arguments.device)
+    torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
+    return bool(found)
+
+
 def watcher(on_progress: Progress | None, request: StopRequest) -> TrainerCallback:
     """Return a trainer callback that reports each step, prints nothing, and stops a run that is asked to.
 
@@ -155,6 +171,7 @@ def watcher(on_progress: Progress | None, request: StopRequest) -> TrainerCallba
                 self.released = time.perf_counter()
             if on_progress and state.is_world_process_zero:
                 on_progress(f"{WHAT}: {figures.told(state)}", state.global_step, state.max_steps)
+            request.made = wished_by_any(request.made, args)
             if request.made:
                 control.should_save = control.should_training_stop = True
 
