@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.parts import Parts
 from pipelines.report import Evaluation, summary_lines
@@ -27,6 +27,9 @@ from toolkit.scoring import (
     score_answers,
     score_voice,
 )
+
+if TYPE_CHECKING:
+    from toolkit.store import Knowledge
 
 # Replies of the base that the classifier learns to tell the voice from; to prompts that the adapter was trained on,
 # so that none of them is judged.
@@ -162,7 +165,8 @@ def _measure_voice(
     _tell(on_progress, 2)
     plain = _replies(bot, held, adapter=False)
     _tell(on_progress, 3)
-    classifier = VoiceClassifier([example.reply for example in train], [*base, *_sentences(bot, len(train))])
+    others = [*base, *sentences_of(bot.knowledge, len(train))]
+    classifier = VoiceClassifier([example.reply for example in train], others)
     samples = [
         {"prompt": example.question, "example": example.reply, "with_adapter": with_, "without_adapter": without}
         for example, with_, without in zip(held, spoken, plain, strict=True)
@@ -170,11 +174,11 @@ def _measure_voice(
     return score_voice(classifier, spoken, plain, [example.reply for example in held]), samples
 
 
-def _sentences(bot: Chatbot, count: int) -> list[str]:
+def sentences_of(knowledge: Knowledge | None, count: int) -> list[str]:
     """Return sentences of the documents: they stand in replies of either voice and must not tell them apart."""
-    if bot.knowledge is None:
+    if knowledge is None:
         return []
-    units = [unit.text for _, _, text in bot.knowledge.texts() for unit in units_of(text)]
+    units = [unit.text for _, _, text in knowledge.texts() for unit in units_of(text)]
     return units[:: max(1, len(units) // count)][:count]
 
 

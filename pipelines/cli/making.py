@@ -42,6 +42,8 @@ def compare(
     config: ConfigPath,
     methods: Annotated[str | None, typer.Option(help="Methods, with commas between; default: all.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the rows; default: as in bot.yaml.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Updates of each method, in place of passes.")] = None,
+    limit_rows: Annotated[int | None, typer.Option(min=1, help="Most rows to train on, spread over all.")] = None,
     install: Annotated[str | None, typer.Option(help="Put a finished method's adapter into the bot's place.")] = None,
 ) -> None:
     """Tune the voice in several ways on the same rows and lay their cost and their quality side by side."""
@@ -49,12 +51,15 @@ def compare(
     from pipelines.comparing import install as put_in_place
 
     if install:
-        typer.echo(put_in_place(config, install))
+        typer.echo(put_in_place(config, install, on_note=say))
         say(f"To build with it from now on, put into the section voice of {config}: 'method: {install}'.")
         return
     names = [name.strip() for name in methods.split(",") if name.strip()] if methods else None
     with progress() as on_progress:
-        result = run(config, methods=names, epochs=epochs, on_progress=on_progress, on_note=say)
+        result = run(
+            config, methods=names, epochs=epochs, steps=steps, limit_rows=limit_rows,
+            on_progress=on_progress, on_note=say,
+        )  # fmt: skip
     say(f"Done: {result.folder / 'compare.html'}")
     typer.echo((result.folder / "compare.md").read_text(encoding="utf-8"))
 

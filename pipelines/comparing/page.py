@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HEAD = (
     "method", "voice", "facts", "held-out loss", "general chat", "by heart", "trainable", "adapter MB", "peak GB",
-    "minutes", "tokens/s", "s a reply", "passes",
+    "minutes", "tokens/s", "s a reply", "tokens/s served", "passes",
 )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def cells(trial: dict[str, Any]) -> list[str]:
         trial["method"],
         _share(trial.get("voice")),
         _share(trial.get("facts")),
-        _change(acceptance.get("held_out")),
+        _loss(trial.get("held_out_loss"), acceptance.get("held_out")),
         _change(acceptance.get("general")),
         f"{acceptance['recited'][1]:.0%}" if acceptance.get("recited") else "",
         f"{trial['trainable']:,}" if "trainable" in trial else "",
@@ -73,13 +73,22 @@ def cells(trial: dict[str, Any]) -> list[str]:
         f"{trial['peak_bytes'] / 1e9:.2f}" if "peak_bytes" in trial else "",
         f"{trial['seconds'] / 60:.1f}" if "seconds" in trial else "",
         f"{trial['tokens_a_second']:.0f}" if "tokens_a_second" in trial else "",
-        f"{trial['served_seconds']:.2f}",
+        f"{trial['served_seconds']:.2f}" if "served_seconds" in trial else "",
+        f"{trial['served_tokens_a_second']:.0f}" if "served_tokens_a_second" in trial else "",
         "" if not acceptance else "no" if acceptance["faults"] else "yes",
     ]
 
 
 def _share(value: Sequence[float] | None) -> str:
     return f"{value[0]:.0%} ({value[1]:.0%} to {value[2]:.0%})" if value else ""
+
+
+def _loss(value: Sequence[float] | None, pair: Sequence[float] | None) -> str:
+    """Return a loss with its interval, and the change against the base where there is one."""
+    if not value:
+        return ""
+    told = f"{value[1]:.2f} to {value[2]:.2f}"
+    return f"{value[0]:.2f} ({told}; {pair[1] - pair[0]:+.2f})" if pair else f"{value[0]:.2f} ({told})"
 
 
 def _change(pair: Sequence[float] | None) -> str:
