@@ -14,7 +14,7 @@ from pipelines.prepare import Prepared
 from pipelines.steps import Step
 from toolkit.config import BotConfig
 from toolkit.errors import Interrupted, TuneRejected
-from toolkit.files import replace_folder, write_text
+from toolkit.files import read_json, replace_folder, write_text
 from toolkit.prompts import answer_messages
 from toolkit.seam import SeamRow
 
@@ -115,7 +115,7 @@ def tune(
     """
     rejected, report_name = parts.folder.rejected, parts.folder.tune_report.name
     made_from = tune_digest(rows, parts.config, parts.fingerprint())
-    report = _report_of(rejected / report_name)
+    report = read_json(rejected / report_name) or {}
     if report.get("made_from") != made_from:
         report = _train(parts, rows, held, parts.folder.tuned) | {"made_from": made_from}
         report["acceptance"] = measure(parts, rows, parts.folder.tuned).to_dict()
@@ -129,14 +129,6 @@ def tune(
         )
     replace_folder(rejected, parts.folder.adapter)
     return report
-
-
-def _report_of(file: Path) -> dict[str, Any]:
-    """Return the report of a tune; an empty one where it is missing or was cut short."""
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
 
 
 def _train(parts: Parts, rows: Sequence[SeamRow], held: Sequence[SeamRow], output: Path) -> dict[str, Any]:
@@ -165,29 +157,33 @@ def measure(parts: Parts, rows: Sequence[SeamRow], adapter: Path) -> Acceptance:
         rows: What it was trained on.
         adapter: The folder.
     """
-    from toolkit.engines.text_engine import BATCH_ROWS
-    from toolkit.tuning import attach_adapter, lent_for_tuning, measure_tune, takes_padding
-
-    def bare(examples: Sequence[Example]) -> list[tuple[list[Message], str]]:
-        return [(answer_messages(parts.config.chain.system, item.question), item.reply) for item in examples]
+    from toolkit.tuning import attach_adapter, lent_for_tuning, measure_tune
 
     assert parts.config.voice is not None
     loaded = parts.base()
     if parts.on_progress:
         parts.on_progress("Measuring the tune", 0, 1)
     with lent_for_tuning(loaded.model):
-        model = attach_adapter(loaded.model, adapter)
         measured = measure_tune(
-            model,
+            attach_adapter(loaded.model, adapter),
             loaded.tokenizer,
-            bare(parts.examples()[1]),
-            bare([row.example for row in rows if row.kind == "passages"]),
+            without_notes(parts.config, parts.examples()[1]),
+            without_notes(parts.config, told_from_notes(rows)),
             max_length=parts.config.voice.max_length,
-            batch_rows=BATCH_ROWS if takes_padding(model) else 1,
         )
     if parts.on_progress:
         parts.on_progress("Measuring the tune", 1, 1)
     return measured
+
+
+def told_from_notes(rows: Sequence[SeamRow]) -> list[Example]:
+    """Return the examples whose facts stand in the notes that they are trained with."""
+    return [row.example for row in rows if row.kind == "passages"]
+
+
+def without_notes(config: BotConfig, examples: Sequence[Example]) -> list[tuple[list[Message], str]]:
+    """Return examples as the bot would be asked for them if it had found nothing: messages and reply."""
+    return [(answer_messages(config.chain.system, item.question), item.reply) for item in examples]
 
 
 def _told(acceptance: dict[str, Any]) -> str:

@@ -111,6 +111,17 @@ def read_rows(
     return gather_rows(path, numbered, lambda line, number: parse(json.loads(line), number), looks_like=looks_like)
 
 
+def read_json(file: Path) -> Any:
+    """Return what a file of JSON holds; None where it is missing, or was cut short.
+
+    For what a program left for itself: a file of the user's is read by what names its faults.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def read_text(path: Path, *, missing: str) -> str:
     """Read a text file; a byte order mark is no part of the text.
 

@@ -72,12 +72,21 @@ def talk_messages(
         history: Earlier exchanges.
     """
     known = f" You can tell about: {', '.join(subjects)}." if subjects else ""
-    messages = [{"role": "system", "content": f"{system}\nYour name is {name}.{known}"}]
+    return [{"role": "system", "content": f"{system}\nYour name is {name}.{known}"}, *chat_messages(said, history)]
+
+
+def chat_messages(said: str, history: Sequence[Turn] = ()) -> list[Message]:
+    """Lay out the messages of a chat as it was, with nothing of the bot's before it.
+
+    Args:
+        said: What the person says.
+        history: Earlier exchanges.
+    """
+    messages = []
     for turn in history:
         messages.append({"role": "user", "content": turn.question})
         messages.append({"role": "assistant", "content": turn.reply})
-    messages.append({"role": "user", "content": said})
-    return messages
+    return [*messages, {"role": "user", "content": said}]
 
 
 def rewrite_messages(question: str, history: Sequence[Turn], *, examples: bool = False) -> list[Message]:

@@ -11,6 +11,8 @@ import typer
 
 from toolkit.progress import Progress
 
+_INDENT = " " * 6  # of what belongs to the line above it
+
 
 @contextmanager
 def progress() -> Iterator[Progress]:
@@ -55,8 +57,9 @@ def show_marked(stretches: Sequence[tuple[str, bool]]) -> None:
         stretches: Texts, each with whether there is a loss on it.
     """
     if not sys.stdout.isatty():
-        marked = "".join(f"[[{text}]]" if loss else text for text, loss in stretches)
-        typer.echo(_indented(marked))
+        from pipelines.doctor.replies import in_marks
+
+        typer.echo("\n".join(_INDENT + line for line in in_marks(stretches).splitlines()))
         return
     from rich.console import Console
     from rich.text import Text
@@ -65,11 +68,7 @@ def show_marked(stretches: Sequence[tuple[str, bool]]) -> None:
     for stretch, loss in stretches:
         text.append(stretch, style="bold green" if loss else "dim")
     # As it is: no markup, no emoji, no wrapping in the middle of what the base reads.
-    Console(highlight=False, soft_wrap=True).print(Text("\n").join(Text("      ") + line for line in text.split()))
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"      {line}" for line in text.splitlines())
+    Console(highlight=False, soft_wrap=True).print(Text("\n").join(Text(_INDENT) + line for line in text.split()))
 
 
 def say(text: str) -> None:

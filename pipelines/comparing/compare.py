@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from pipelines.steps import digest, do
 from toolkit.bot import read_config, write_config, write_lock
 from toolkit.config import BotConfig, load_config
 from toolkit.errors import ConfigError, DataError, HousevoiceError, Interrupted
-from toolkit.files import replace_folder
+from toolkit.files import read_json, replace_folder
 from toolkit.progress import Note, Progress
 from toolkit.scoring import VoiceClassifier, holds_facts
 from toolkit.seam import weave
@@ -66,7 +65,7 @@ def compare(
 
     Args:
         path: The ``bot.yaml``, or its folder.
-        methods: Names of methods; default: all that this machine can run.
+        methods: Names of methods; default: all. One that this machine cannot run is told with the reason.
         epochs: Passes over the rows; default: as in ``bot.yaml``.
         steps: Number of updates, in place of passes.
         limit_rows: Most rows to train on, spread evenly over all; default: all.
@@ -79,13 +78,13 @@ def compare(
         Interrupted: Ctrl-C; what is finished is kept.
     """
     from pipelines.comparing.page import write_pages
+    from toolkit.tuning import METHODS
 
     config, _ = load_config(path)
     if config.voice is None:
         raise ConfigError(f"{path} has no voice to tune.", "Add a section voice with example replies.")
     note = on_note or (lambda text: None)
-    names = list(dict.fromkeys(methods or _runnable(config, note)))
-    configs = {name: _config_of(path, name, epochs) for name in names}
+    configs = {name: _config_of(path, name, epochs) for name in methods or METHODS}
     place = config.output
     assert place is not None
     with Parts(config, on_progress=on_progress, on_note=on_note) as parts:
@@ -97,6 +96,8 @@ def compare(
             found: dict[str, Any] = {"method": name, "failed": its}
         else:
             found = _tried(name, its, work, place / "compare" / name, fingerprint, on_progress)
+        if name == WITHOUT:
+            work = replace(work, plain_losses=found.get("losses", ()))
         trials.append(found)
         note(f"{name} ({number} of {len(configs)}): {found.get('failed') or 'measured'}")
     _judge(trials, facts, train, others)
@@ -129,7 +130,7 @@ def install(path: Path | str, method: str, *, on_note: Note | None = None) -> Pa
     config, _ = load_config(path, method=method)
     with Parts(config) as parts:
         place = parts.folder.root / "compare" / method
-        found = _read(place / RESULT)
+        found = read_json(place / RESULT) or {}
         if "failed" in found or not _is_whole(method, place):
             raise DataError(f"{method} was not tuned yet.", f"Run: housevoice compare {path} --methods {method}")
         if not parts.folder.is_fitted() or not parts.folder.lock.is_file():
@@ -187,23 +188,6 @@ def _config_of(path: Path | str, method: str, epochs: float | None) -> BotConfig
     return config.model_copy(update={"voice": config.voice.model_copy(update={"num_train_epochs": epochs})})
 
 
-def _runnable(config: BotConfig, note: Note) -> list[str]:
-    """Return the methods that this machine can run; the others are named with the reason."""
-    from toolkit.config import VoiceSettings
-    from toolkit.models import choose_device
-    from toolkit.tuning import METHODS, check_method
-
-    device, names = choose_device(config.base.device).value, []
-    for name in METHODS:
-        try:
-            check_method(VoiceSettings(method=name), device)
-        except HousevoiceError as error:
-            note(f"{name} is left out: {error.message}")
-        else:
-            names.append(name)
-    return names
-
-
 def _prepare(
     parts: Parts, steps: int | None, limit_rows: int | None
 ) -> tuple[Work, list[list[list[str]]], list[str], list[str]]:
@@ -245,7 +229,7 @@ def _tried(
     settings = config.voice.model_dump(mode="json") if name != WITHOUT else None
     rows = [[row.messages, row.example.reply] for row in [*work.rows, *work.held]]
     made_from = digest(settings, rows, work.asked, fingerprint, *_settings(config), work.steps)
-    kept = _read(folder / RESULT)
+    kept = read_json(folder / RESULT) or {}
     if kept.get("made_from") == made_from and "failed" not in kept and _is_whole(name, folder):
         return kept
     folder.mkdir(parents=True, exist_ok=True)
@@ -263,7 +247,7 @@ def _tried(
         raise Interrupted(
             f"The comparison was stopped at {name}.", "Run the same command again: what is finished is kept."
         ) from None
-    found = _read(folder / RESULT)
+    found = read_json(folder / RESULT) or {}
     if found.get("made_from") != made_from:
         return {"method": name, "made_from": made_from, "failed": _ended(process.exitcode)}
     return found
@@ -289,17 +273,9 @@ def _is_whole(name: str, folder: Path) -> bool:
 def _wait(process: Any, name: str, progress: Path, on_progress: Progress | None) -> None:
     while process.is_alive():
         process.join(_WAIT_SECONDS)
-        told = _read(progress, list)
+        told = read_json(progress)
         if on_progress and told:
             on_progress(f"{name}: {told[0]}", told[1], told[2])
-
-
-def _read(file: Path, kind: Callable[[], Any] = dict) -> Any:
-    """Return what a file of JSON holds; nothing where it is missing or half written."""
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return kind()
 
 
 def _judge(trials: list[dict[str, Any]], facts: Sequence[Any], train: Sequence[str], others: Sequence[str]) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipelines.report.picture import save_picture
+from pipelines.report.render import fill
 from toolkit.files import write_text
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from pipelines.comparing.compare import Comparison
 
 HEAD = (
@@ -21,19 +23,12 @@ HEAD = (
 
 def write_pages(result: Comparison) -> None:
     """Write ``compare.json``, ``compare.md``, ``compare.png`` and ``compare.html``."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     result.folder.mkdir(parents=True, exist_ok=True)
     content = {"bot": result.bot, "rows": result.rows, "trials": result.trials}
     write_text(result.folder / "compare.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     write_text(result.folder / "compare.md", markdown(result))
-    image = draw(result.trials)
-    (result.folder / "compare.png").write_bytes(image)
-    templates = Environment(
-        loader=PackageLoader("pipelines.comparing", ""), autoescape=True, undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )  # fmt: skip
-    page = templates.get_template("compare.html.j2").render(
+    page = fill(
+        "compare.html.j2",
         bot=result.bot,
         rows=result.rows,
         head=HEAD,
@@ -44,7 +39,7 @@ def write_pages(result: Comparison) -> None:
             for trial in result.trials
             if trial.get("acceptance", {}).get("faults")
         ],
-        picture=base64.b64encode(image).decode(),
+        picture=save_picture(draw(result.trials), result.folder / "compare.png"),
     )
     write_text(result.folder / "compare.html", page)
 
@@ -115,8 +110,8 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     return front
 
 
-def draw(trials: Sequence[dict[str, Any]]) -> bytes:
-    """Draw the voice over memory and over time, with the front that no method beats, as a PNG."""
+def draw(trials: Sequence[dict[str, Any]]) -> Figure:
+    """Draw the voice over memory and over time, with the front that no method beats."""
     from matplotlib.figure import Figure
 
     shown = [trial for trial in trials if trial.get("voice") and "seconds" in trial]
@@ -138,6 +133,4 @@ def draw(trials: Sequence[dict[str, Any]]) -> bytes:
         place.set_ylim(-0.03, 1.08)
         place.grid(alpha=0.25)
     axes[0].set_ylabel("replies recognised as the voice")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return figure

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.exits import be_quiet
 from pipelines.parts import Parts
-from pipelines.tune import tune_digest
+from pipelines.tune import told_from_notes, tune_digest, without_notes
 from toolkit.config import BotConfig, VoiceSettings
 from toolkit.errors import HousevoiceError
 from toolkit.files import write_text
@@ -41,6 +41,7 @@ class Work:
         asked: The messages of questions that the documents answer, as they are served.
         steps: Number of updates; None for as many as the passes of the settings make.
         woven: Number of rows that a build would train on.
+        plain_losses: What :func:`reply_losses` gives of the base; empty for the base's own trial, which measures it.
     """
 
     rows: Sequence[SeamRow]
@@ -48,6 +49,7 @@ class Work:
     asked: Sequence[list[Message]]
     steps: int | None = None
     woven: int = 0
+    plain_losses: Sequence[tuple[float, int]] = ()
 
 
 def trial(config: BotConfig, method: str, work: Work, folder: Path, made_from: str) -> None:
@@ -165,18 +167,15 @@ def _measure(parts: Parts, method: str, work: Work, folder: Path) -> dict[str, A
 
 def _accepted(parts: Parts, model: Any, work: Work, losses: Sequence[tuple[float, int]]) -> dict[str, Any]:
     """Judge an adapter as a tune of the bot would, but by held-out replies as the bot is asked for them."""
-    from toolkit.tuning import measure_tune, takes_padding
+    from toolkit.tuning import measure_tune
     from toolkit.tuning.acceptance import judge
 
     voice, tokenizer = parts.config.voice, parts.base().tokenizer
     assert voice is not None
-    batch_rows = 4 if takes_padding(model) else 1
-    bare = _bare(parts, work.rows)
-    measured = measure_tune(model, tokenizer, [], bare, max_length=voice.max_length, batch_rows=batch_rows)
-    if losses:
-        with model.disable_adapter():
-            plain = reply_losses(model, tokenizer, work.held, max_length=voice.max_length)
-        measured = judge(replace(measured, held_out=(mean_of(plain), mean_of(losses))))
+    trained = without_notes(parts.config, told_from_notes(work.rows))
+    measured = measure_tune(model, tokenizer, [], trained, max_length=voice.max_length)
+    if losses and work.plain_losses:
+        measured = judge(replace(measured, held_out=(mean_of(work.plain_losses), mean_of(losses))))
     return measured.to_dict()
 
 
@@ -197,7 +196,7 @@ def reply_losses(
     losses = []
     for row in rows:
         pair = (row.messages, row.example.reply)
-        loss = mean_loss(model, tokenizer, [pair], max_length=max_length, batch_rows=1)
+        loss = mean_loss(model, tokenizer, [pair], max_length=max_length)
         if loss is not None:
             losses.append((loss, sum(label != -100 for label in encode_pair(tokenizer, *pair)[1])))
     return losses
@@ -211,10 +210,3 @@ def mean_of(losses: Sequence[tuple[float, int]]) -> float:
         2.0
     """
     return sum(loss * tokens for loss, tokens in losses) / sum(tokens for _, tokens in losses)
-
-
-def _bare(parts: Parts, rows: Sequence[SeamRow]) -> list[tuple[list[Message], str]]:
-    from toolkit.prompts import answer_messages
-
-    told = [row.example for row in rows if row.kind == "passages"]
-    return [(answer_messages(parts.config.chain.system, item.question), item.reply) for item in told]

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 from toolkit.bot import BotFolder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
     from pipelines.report.evaluation import Evaluation
 
 
@@ -34,10 +38,19 @@ def picture(result: Evaluation, folder: BotFolder) -> str:
     axes[1].plot([step for step, _ in losses], [loss for _, loss in losses], color="#b5533c")
     axes[1].set_xlabel("step")
     axes[1].set_title("training loss" if losses else "no tune")
+    folder.report.mkdir(parents=True, exist_ok=True)
+    return save_picture(figure, folder.report / "report.png")
+
+
+def save_picture(figure: Figure, file: Path) -> str:
+    """Write a figure as a PNG.
+
+    Returns:
+        The PNG in base64: it goes into a page itself.
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    folder.report.mkdir(parents=True, exist_ok=True)
-    (folder.report / "report.png").write_bytes(buffer.getvalue())
+    file.write_bytes(buffer.getvalue())
     return base64.b64encode(buffer.getvalue()).decode()
 
 

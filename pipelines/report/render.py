@@ -16,6 +16,18 @@ _PAGE = "page.html.j2"
 
 def render(result: Evaluation, folder: BotFolder) -> str:
     """Return the report as one HTML page that needs nothing else."""
+    return fill(
+        _PAGE,
+        result=result,
+        picture=picture(result, folder),
+        lines=summary_lines(result),
+        samples=[(sample["prompt"], sample["with_adapter"], sample["without_adapter"]) for sample in result.samples],
+        questions=[_question_row(item) for item in result.details],
+    )
+
+
+def fill(template: str, **content: Any) -> str:
+    """Return a template of this room filled in: a page that needs nothing else."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     # Escaped whatever the name of the template ends in: questions and answers are other people's text.
@@ -25,13 +37,7 @@ def render(result: Evaluation, folder: BotFolder) -> str:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    return templates.get_template(_PAGE).render(
-        result=result,
-        picture=picture(result, folder),
-        lines=summary_lines(result),
-        samples=[(sample["prompt"], sample["with_adapter"], sample["without_adapter"]) for sample in result.samples],
-        questions=[_question_row(item) for item in result.details],
-    )
+    return templates.get_template(template).render(content)
 
 
 def _question_row(item: dict[str, Any]) -> tuple[str, str, str, str]:

@@ -49,7 +49,7 @@ class TextEngine:
             self._model = attach_adapter(loaded.model, adapter)
         # Several guessed tokens in one pass go past virtual tokens, and past the place that activated LoRA begins at.
         self._guesses = adapter is None or is_in_layers(self._model)
-        self._pads = adapter is None or takes_padding(self._model)
+        self._pads = takes_padding(self._model)
         self._stops = stop_token_ids(self.tokenizer)
         self._lock = threading.Lock()
 

@@ -54,7 +54,7 @@ class Acceptance:
 
 
 def measure_tune(
-    model: Any, tokenizer: PreTrainedTokenizerBase, held: Rows, trained: Rows, *, max_length: int, batch_rows: int
+    model: Any, tokenizer: PreTrainedTokenizerBase, held: Rows, trained: Rows, *, max_length: int
 ) -> Acceptance:
     """Measure an adapter beside the base that it is on, and judge it.
 
@@ -64,14 +64,13 @@ def measure_tune(
         held: Held-out example replies, without notes.
         trained: Replies that the adapter was trained on with notes, here without.
         max_length: Longer rows are left out, in tokens.
-        batch_rows: Rows looked at together; 1 for a method that takes no padding.
     """
     general = talk_rows(general_talk())
     astray = [(general[number - 1][0], reply) for number, (_, reply) in enumerate(general)]
     held, trained = held[:_MOST_ROWS], trained[:_MOST_ROWS]
 
     def loss(rows: Rows) -> float | None:
-        return mean_loss(model, tokenizer, rows, max_length=max_length, batch_rows=batch_rows)
+        return mean_loss(model, tokenizer, rows, max_length=max_length)
 
     def recited() -> float | None:
         return recited_share(model, tokenizer, trained, max_length=max_length)

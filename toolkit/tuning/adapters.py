@@ -81,9 +81,10 @@ def takes_padding(model: Any) -> bool:
     """Tell whether a model with an adapter takes prompts of several lengths at once.
 
     PEFT puts virtual tokens that are embeddings before the padding of a shorter prompt, far from where they were
-    trained, and counts the positions of the padding.
+    trained, and counts the positions of the padding. A base without an adapter takes them.
     """
-    return all(settings.peft_type not in ("PROMPT_TUNING", "P_TUNING") for settings in model.peft_config.values())
+    put_on = getattr(model, "peft_config", {})
+    return all(settings.peft_type not in ("PROMPT_TUNING", "P_TUNING") for settings in put_on.values())
 
 
 def keep_number_format(model: Any) -> None:

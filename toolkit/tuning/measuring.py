@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.examples.replies import Example, read_examples
-from toolkit.prompts import Message, encode_pair
+from toolkit.prompts import Message, chat_messages, encode_pair
+from toolkit.tuning.adapters import takes_padding
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,13 +34,7 @@ def general_talk() -> list[Example]:
 
 def talk_rows(examples: Sequence[Example]) -> list[tuple[list[Message], str]]:
     """Lay out exchanges as plain chats without a system message: pairs of messages and reply."""
-    laid_out = []
-    for example in examples:
-        messages = []
-        for turn in example.history:
-            messages += [{"role": "user", "content": turn.question}, {"role": "assistant", "content": turn.reply}]
-        laid_out.append(([*messages, {"role": "user", "content": example.question}], example.reply))
-    return laid_out
+    return [(chat_messages(example.question, example.history), example.reply) for example in examples]
 
 
 def mean_loss(
@@ -48,7 +43,6 @@ def mean_loss(
     rows: Sequence[tuple[Sequence[Message], str]],
     *,
     max_length: int,
-    batch_rows: int = _BATCH_ROWS,
 ) -> float | None:
     """Return the mean loss on replies and their ends of turn, in nats per token.
 
@@ -57,7 +51,6 @@ def mean_loss(
         tokenizer: Its tokenizer.
         rows: Pairs of messages and the reply to them.
         max_length: Rows of more tokens are left out, as they are in a tune.
-        batch_rows: Rows of similar length that are looked at together; 1 for a model that takes no padding.
 
     Returns:
         The loss; None where no row is left.
@@ -66,6 +59,7 @@ def mean_loss(
 
     pairs = [encode_pair(tokenizer, messages, reply) for messages, reply in rows]
     kept = sorted((pair for pair in pairs if len(pair[0]) <= max_length), key=lambda pair: len(pair[0]))
+    batch_rows = _BATCH_ROWS if takes_padding(model) else 1
     total, count = 0.0, 0
     with torch.inference_mode():
         for start in range(0, len(kept), batch_rows):

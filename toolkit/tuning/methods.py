@@ -127,101 +127,38 @@ def invocation_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     return list(tokens)
 
 
+def _own(settings: VoiceSettings) -> dict[str, Any]:
+    """Return the keys that a method has beside those of every tune, which bear PEFT's names."""
+    own = set(type(settings).model_fields) - set(VoiceSettings.model_fields)
+    return {"task_type": "CAUSAL_LM"} | {key: getattr(settings, key) for key in own}
+
+
+def _named(kind: str) -> Callable[[Any, LoadedModel], Any]:
+    """Return what makes PEFT's settings of a class of its from the keys of the method alone."""
+
+    def make(settings: Any, loaded: LoadedModel) -> Any:
+        import peft
+
+        return getattr(peft, kind)(**_own(settings))
+
+    return make
+
+
 def _vera(settings: Any, loaded: LoadedModel) -> Any:
     from peft import VeraConfig
 
-    return VeraConfig(
-        task_type="CAUSAL_LM",
-        r=settings.r,
-        vera_dropout=settings.vera_dropout,
-        d_initial=settings.d_initial,
-        target_modules=settings.target_modules,
-        projection_prng_key=settings.seed,
-    )
-
-
-def _ia3(settings: Any, loaded: LoadedModel) -> Any:
-    from peft import IA3Config
-
-    return IA3Config(
-        task_type="CAUSAL_LM",
-        target_modules=settings.target_modules,
-        feedforward_modules=settings.feedforward_modules,
-    )
-
-
-def _oft(settings: Any, loaded: LoadedModel) -> Any:
-    from peft import OFTConfig
-
-    return OFTConfig(
-        task_type="CAUSAL_LM",
-        oft_block_size=settings.oft_block_size,
-        module_dropout=settings.module_dropout,
-        target_modules=settings.target_modules,
-    )
-
-
-def _miss(settings: Any, loaded: LoadedModel) -> Any:
-    from peft import MissConfig
-
-    return MissConfig(
-        task_type="CAUSAL_LM",
-        r=settings.r,
-        miss_dropout=settings.miss_dropout,
-        target_modules=settings.target_modules,
-    )
-
-
-def _prefix(settings: Any, loaded: LoadedModel) -> Any:
-    from peft import PrefixTuningConfig
-
-    return PrefixTuningConfig(
-        task_type="CAUSAL_LM",
-        num_virtual_tokens=settings.num_virtual_tokens,
-        prefix_projection=settings.prefix_projection,
-        encoder_hidden_size=settings.encoder_hidden_size,
-    )
+    return VeraConfig(**_own(settings), projection_prng_key=settings.seed)
 
 
 def _prompt(settings: Any, loaded: LoadedModel) -> Any:
     from peft import PromptTuningConfig
 
-    return PromptTuningConfig(
-        task_type="CAUSAL_LM",
-        num_virtual_tokens=settings.num_virtual_tokens,
-        prompt_tuning_init=settings.prompt_tuning_init,
-        prompt_tuning_init_text=settings.prompt_tuning_init_text,
-        tokenizer_name_or_path=loaded.path if settings.prompt_tuning_init == "TEXT" else None,
-    )
-
-
-def _p_tuning(settings: Any, loaded: LoadedModel) -> Any:
-    from peft import PromptEncoderConfig
-
-    return PromptEncoderConfig(
-        task_type="CAUSAL_LM",
-        num_virtual_tokens=settings.num_virtual_tokens,
-        encoder_reparameterization_type=settings.encoder_reparameterization_type,
-        encoder_hidden_size=settings.encoder_hidden_size,
-        encoder_num_layers=settings.encoder_num_layers,
-        encoder_dropout=settings.encoder_dropout,
-    )
-
-
-def _bitfit(settings: Any, loaded: LoadedModel) -> Any:
-    from peft import BeftConfig
-
-    return BeftConfig(task_type="CAUSAL_LM", target_modules=settings.target_modules)
+    reads = settings.prompt_tuning_init == "TEXT"
+    return PromptTuningConfig(**_own(settings), tokenizer_name_or_path=loaded.path if reads else None)
 
 
 def _bottleneck(settings: Any, loaded: LoadedModel) -> Any:
-    return register_bottleneck().Config(
-        task_type="CAUSAL_LM",
-        target_modules=settings.target_modules,
-        reduction_factor=settings.reduction_factor,
-        non_linearity=settings.non_linearity,
-        adapter_dropout=settings.adapter_dropout,
-    )
+    return register_bottleneck().Config(**_own(settings))
 
 
 def _full(settings: Any, loaded: LoadedModel) -> Any:
@@ -294,13 +231,19 @@ METHODS = {
         "low-rank updates from where the reply opens", "Greenewald et al. 2025", _alora, asks_the_prompt=True
     ),
     "vera": Method("scales of shared random matrices", "Kopiczko et al. 2023", _vera, "converts", merges=True),
-    "ia3": Method("scales of keys, values and the MLP", "Liu et al. 2022", _ia3, merges=True),
-    "oft": Method("rotations of inputs", "Qiu et al. 2023", _oft, merges=True),
-    "miss": Method("rows shared by shards of a matrix", "Kang and Yin 2024", _miss, "converts", merges=True),
-    "prefix": Method("keys and values before the prompt", "Li and Liang 2021", _prefix, virtual_tokens=True),
+    "ia3": Method("scales of keys, values and the MLP", "Liu et al. 2022", _named("IA3Config"), merges=True),
+    "oft": Method("rotations of inputs", "Qiu et al. 2023", _named("OFTConfig"), merges=True),
+    "miss": Method(
+        "rows shared by shards of a matrix", "Kang and Yin 2024", _named("MissConfig"), "converts", merges=True
+    ),
+    "prefix": Method(
+        "keys and values before the prompt", "Li and Liang 2021", _named("PrefixTuningConfig"), virtual_tokens=True
+    ),
     "prompt": Method("embeddings before the prompt", "Lester et al. 2021", _prompt, virtual_tokens=True),
-    "p_tuning": Method("embeddings made by a network", "Liu et al. 2021", _p_tuning, virtual_tokens=True),
-    "bitfit": Method("biases, also where there were none", "Ben Zaken et al. 2021", _bitfit),
+    "p_tuning": Method(
+        "embeddings made by a network", "Liu et al. 2021", _named("PromptEncoderConfig"), virtual_tokens=True
+    ),
+    "bitfit": Method("biases, also where there were none", "Ben Zaken et al. 2021", _named("BeftConfig")),
     "adapter": Method("small networks after attention and MLP", "Houlsby et al. 2019", _bottleneck),
     "full": Method("all weights", "", _full, merges=True, in_float32=True),
     "qat": Method(

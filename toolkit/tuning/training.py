@@ -1,4 +1,4 @@
-"""TRL's trainer wired to rows that are already rendered: QLoRA or LoRA, resumable, with a plain PEFT folder out."""
+"""TRL's trainer wired to rows that are already rendered: any method, resumable, with a plain PEFT folder out."""
 
 from __future__ import annotations
 

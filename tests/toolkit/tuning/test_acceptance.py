@@ -94,7 +94,7 @@ def test_an_adapter_is_measured_beside_its_base(tiny_base: Path) -> None:
     loaded = load_base(str(tiny_base), device="cpu", dtype="float32")
     model = get_peft_model(loaded.model, LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear")).eval()
     rows = talk_rows(general_talk())[:4]
-    untrained = measure_tune(model, loaded.tokenizer, rows, rows, max_length=10_000, batch_rows=4)
+    untrained = measure_tune(model, loaded.tokenizer, rows, rows, max_length=10_000)
     assert untrained.held_out is not None
     assert untrained.held_out[0] == pytest.approx(untrained.held_out[1])
     torch.manual_seed(0)  # a random base knows little that could be forgotten: not every draw spoils it
@@ -102,6 +102,6 @@ def test_an_adapter_is_measured_beside_its_base(tiny_base: Path) -> None:
         for name, weight in model.named_parameters():
             if "lora_B" in name:
                 weight.normal_(std=3.0)
-    spoilt = measure_tune(model, loaded.tokenizer, rows, rows, max_length=10_000, batch_rows=4)
+    spoilt = measure_tune(model, loaded.tokenizer, rows, rows, max_length=10_000)
     assert spoilt.general[0] == pytest.approx(untrained.general[0])
     assert any("forgot how to talk" in fault for fault in spoilt.faults)
