@@ -92,16 +92,16 @@ def test_an_adapter_is_measured_beside_its_base(tiny_base: Path) -> None:
     from peft import LoraConfig, get_peft_model
 
     loaded = load_base(str(tiny_base), device="cpu", dtype="float32")
-    model = get_peft_model(loaded.model, LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear")).eval()
+    # In the head it is the scores themselves that go astray: behind a layer of the base a norm would put them right.
+    model = get_peft_model(loaded.model, LoraConfig(task_type="CAUSAL_LM", target_modules=["lm_head"])).eval()
     rows = talk_rows(general_talk())[:4]
     untrained = measure_tune(model, loaded.tokenizer, rows, rows, max_length=10_000)
     assert untrained.held_out is not None
     assert untrained.held_out[0] == pytest.approx(untrained.held_out[1])
-    torch.manual_seed(0)  # a random base knows little that could be forgotten: not every draw spoils it
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "lora_B" in name:
-                weight.normal_(std=3.0)
+                weight.normal_(std=30.0)
     spoilt = measure_tune(model, loaded.tokenizer, rows, rows, max_length=10_000)
     assert spoilt.general[0] == pytest.approx(untrained.general[0])
     assert any("forgot how to talk" in fault for fault in spoilt.faults)
