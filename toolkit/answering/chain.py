@@ -239,7 +239,14 @@ class Chain:
     def _checker(self, route: Route) -> ReplyChecker:
         picker, language = self.picker, self.planner.language
         support = Support(route.alone, route.evidence, self.voice, picker.reader if picker else None, language)
-        return ReplyChecker(route.alone, support, self.scales)
+        # Of small talk the base has written what there is to say.
+        plainly = (lambda evidence: self._plainly(route, evidence)) if route.kind == "question" else None
+        return ReplyChecker(route.alone, support, self.scales, plainly)
+
+    def _plainly(self, route: Route, evidence: Evidence) -> str:
+        """Let the base answer from one piece of evidence, its voice off."""
+        asked = self.planner.messages_for(route.alone, [evidence])
+        return self.speaker.invoke(asked, adapter=False, **self.planner.decoding)
 
     def _declined(self, route: Route, started: float, adapter: bool) -> Answer:
         text = " ".join(filter(None, [self.decline, route.nearest]))

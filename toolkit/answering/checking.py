@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolkit.answering.evidence import Encoder, Evidence
+from toolkit.answering.evidence import Encoder, Evidence, heading_of, spoken, unlisted
 from toolkit.errors import DataError
 from toolkit.language import ENGLISH, Language, names, numbers, stems
 
@@ -193,18 +193,27 @@ class ReplyChecker:
     """Lets the sentences of a reply through as they come, and leaves out what the evidence does not hold.
 
     A reply states the best of its evidence first: where the model states another piece before it, or none at all, the
-    best is put there in its own words. The last sentence is held back until that is known.
+    best is put there. The last sentence is held back until that is known.
 
     Args:
         question: The question that is answered.
         support: What its evidence says to a sentence.
         scales: How that is weighed.
+        plainly: Answers from one piece of evidence: a row of a table or a whole list is no sentence that one says.
+            None, or where the evidence does not hold what it returns, the evidence is put in its own words.
     """
 
-    def __init__(self, question: str, support: Support, scales: Scales = PLAIN) -> None:
+    def __init__(
+        self,
+        question: str,
+        support: Support,
+        scales: Scales = PLAIN,
+        plainly: Callable[[Evidence], str] | None = None,
+    ) -> None:
         self._question = words_of(question)
         self._support = support
         self._scales = scales
+        self._plainly = plainly
         self._buffer = ""
         self._held: str | None = None
         self._written = 0
@@ -247,7 +256,7 @@ class ReplyChecker:
             yield from self._let_through(last)
 
     def _judge(self, written: str) -> Iterator[str]:
-        sentence = _MARK.sub("", written).strip()
+        sentence = unlisted(_MARK.sub("", written))
         self._written += 1
         if not sentence or self._says_nothing(sentence):
             return
@@ -278,9 +287,19 @@ class ReplyChecker:
         return len(words) >= 8 and 1 - len(runs) / max(1, sum(runs.values())) >= _LOOPING_SHARE
 
     def _state_best(self) -> Iterator[str]:
-        """Yield the best evidence in its own words."""
+        """Yield what the best evidence says."""
         self._scores[0] = 1.0
-        yield from self._let_through(" ".join(self._support.evidence[0].quote.split()))
+        best = self._support.evidence[0]
+        written = spoken(self._plainly(best).removeprefix(heading_of(best.passage))) if self._plainly else ""
+        if written and not self._says_nothing(written) and self._states(written, 0):
+            yield from self._let_through(written)
+        else:
+            yield from self._let_through(spoken(best.quote))
+
+    def _states(self, sentence: str, index: int) -> bool:
+        """Tell whether a sentence says what a piece of evidence says, and nothing strange."""
+        support = self._support.of(sentence)
+        return bool(support[index] >= SUPPORTED and self._scales.held(self._support.features(sentence, support)))
 
     def _let_through(self, sentence: str) -> Iterator[str]:
         self.sentences.append(sentence)

@@ -258,6 +258,29 @@ def heading_of(passage: Passage) -> str:
     return f"{heading}: " if heading else ""
 
 
+def unlisted(text: str) -> str:
+    r"""Return the exact words of a text without the marks of its lists.
+
+    Example:
+        >>> unlisted("We sell:\n- bread\n- jam")
+        'We sell: bread; jam'
+    """
+    parts: list[str] = []
+    for line in text.strip().split("\n"):
+        item = _LIST_ITEM.match(line)
+        words = " ".join(line[item.end() if item else 0 :].split())
+        if item and parts and parts[-1][-1:].isalnum():
+            parts[-1] += ";"
+        parts += [words] if words else []
+    return " ".join(parts)
+
+
+def spoken(text: str) -> str:
+    """Return the exact words of a unit as a sentence of a reply, which has an end."""
+    said = unlisted(text)
+    return f"{said}." if said[-1:].isalnum() else said
+
+
 def shown(passage: Passage, text: str) -> str:
     """Return a unit as the model and the embedder see it: with the heading that it stands under."""
     return heading_of(passage) + text

@@ -68,7 +68,8 @@ def test_the_model_may_not_take_the_deciding_back(house: Knowledge, scores: Any)
 
 @pytest.mark.parametrize("read", [True, False], ids=["read", "unread"])
 def test_a_wrong_number_never_reaches_the_person(house: Knowledge, read: bool) -> None:
-    chain, _ = make_chain(["Ahoy, friend. It burns for 83 hours. Fair winds!"], house, read=read)
+    plain = "The Ember lamp burns for 83 hours."
+    chain, _ = make_chain(["Ahoy, friend. It burns for 83 hours. Fair winds!", plain], house, read=read)
     answer = chain.answer(QUESTION)
     assert "83" not in answer.text
     assert "38 hours" in answer.text
@@ -105,11 +106,15 @@ def test_the_gate_lets_pass_and_can_be_left_out(house: Knowledge) -> None:
 
 
 def test_a_model_that_declines_all_the_same_is_helped_out(house: Knowledge) -> None:
-    chain, _ = make_chain(["Ahoy, friend. Our papers do not say. Fair winds!"], house)
+    chain, model = make_chain(["Ahoy, friend. Our papers do not say. Fair winds!", "It burns for 38 hours."], house)
     answer = chain.answer(QUESTION)
     assert not answer.abstained
-    assert "38 hours" in answer.text
-    assert answer.citations
+    # what the best note tells is put plainly by the base, its voice off
+    assert answer.text == "Ahoy, friend. It burns for 38 hours. Fair winds!"
+    best = chain.planner.plan(QUESTION).evidence[0]
+    assert model.calls[1].messages == answer_messages(chain.settings.system, QUESTION, [best.shown])
+    assert model.calls[1].adapter is False
+    assert [citation.quote for citation in answer.citations] == [best.quote]
 
 
 def test_nothing_known_is_declined(tmp_path: Any, embedder: Any) -> None:
@@ -205,7 +210,7 @@ def test_plain_data_of_an_answer(house: Knowledge) -> None:
 
 def test_the_best_supported_citation_comes_first(house: Knowledge) -> None:
     price, burning = "The Ember lamp costs 40 euros, friend.", "The Ember lamp burns for 38 hours on a full battery."
-    chain, _ = make_chain([f"Ahoy, friend. {price} {burning} Fair winds!"], house)
+    chain, _ = make_chain([f"Ahoy, friend. {price} {burning} Fair winds!", ""], house)
     answer = chain.answer(QUESTION)
     assert answer.text == f"Ahoy, friend. {burning} {price} Fair winds!"
     assert [citation.quote for citation in answer.citations] == [burning, "The Ember lamp costs 40 euros."]

@@ -363,3 +363,49 @@ def test_how_near_is_near_is_fitted() -> None:
     assert fit_near(np.linspace(0.3, 1, 101), others, 0.02) == pytest.approx(0.314, abs=1e-4)
     assert fit_near(np.ones(5), np.zeros(0), 0.02) == pytest.approx(1.0, abs=1e-4)
     assert (np.full(50, 0.1) >= fit_near(np.full(50, 0.1), others, 0.02)).all()
+
+
+ROW = evidence("Item: Weight; Value: 400 grams", source="lamp.md")
+LIST = evidence("We lend:\n- The Ember lamp for 3 days\n- The Wisp lamp for 5 days", source="loans.md")
+
+
+@pytest.mark.parametrize(
+    ("best", "plain", "said"),
+    [
+        (ROW, "It weighs 400 grams.", "It weighs 400 grams."),
+        (LIST, "- The Ember lamp for 3 days", "The Ember lamp for 3 days."),
+        (ROW, "It weighs 500 grams.", "Item: Weight; Value: 400 grams."),  # made up
+        (ROW, "", "Item: Weight; Value: 400 grams."),
+        (LIST, "The golden dragon sleeps.", "We lend: The Ember lamp for 3 days; The Wisp lamp for 5 days."),
+    ],
+)
+def test_the_best_evidence_is_put_plainly_where_it_holds_what_is_written(best: Evidence, plain: str, said: str) -> None:
+    question = "What is the weight, and for how many days is it lent?"
+    asked: list[Evidence] = []
+
+    def plainly(item: Evidence) -> str:
+        asked.append(item)
+        return plain
+
+    checker = ReplyChecker(question, Support(question, [best, PRICE], VOICE, KeywordReader()), plainly=plainly)
+    assert [*checker.feed("Ahoy, friend. Fair winds!"), *checker.close()] == ["Ahoy, friend.", said, "Fair winds!"]
+    assert asked == [best]
+    assert checker.cited == [best]
+
+
+def test_a_heading_that_is_read_out_is_left_out() -> None:
+    under = evidence("The Ember lamp burns for 38 hours.", source="lamp.md", heading="Lamps > Ember")
+    checker = ReplyChecker(
+        QUESTION,
+        Support(QUESTION, [under], VOICE, KeywordReader()),
+        plainly=lambda item: "Lamps > Ember: The Ember lamp burns for 38 hours.",
+    )
+    assert [*checker.close()] == ["The Ember lamp burns for 38 hours."]
+
+
+def test_nothing_is_put_plainly_where_the_reply_states_the_best() -> None:
+    def never(item: Evidence) -> str:
+        raise AssertionError("nobody asked")
+
+    checker = ReplyChecker(QUESTION, Support(QUESTION, [LAMP], VOICE), plainly=never)
+    assert [*checker.feed("It burns for 38 hours."), *checker.close()] == ["It burns for 38 hours."]

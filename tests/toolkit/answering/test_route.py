@@ -31,7 +31,7 @@ def test_thinks_without_the_adapter_and_speaks_with_it(house: Knowledge) -> None
 
 def test_a_rewriting_that_adds_words_is_not_taken(house: Knowledge) -> None:
     history = [Turn(QUESTION, "It burns for 38 hours.")]
-    chain, _ = make_chain(["What does the golden dragon cost?", "The Ember lamp costs 40 euros."], house)
+    chain, _ = make_chain(["What does the golden dragon cost?", "The Ember lamp costs 40 euros.", ""], house)
     assert chain.answer("And the cost?", history).rewritten == f"{QUESTION} And the cost?"
 
 
@@ -52,7 +52,7 @@ def test_a_rewriting_may_take_its_words_from_the_reply_before(house: Knowledge) 
 @pytest.mark.parametrize("grounded", [True, False])
 def test_a_base_that_was_not_trained_on_rewriting_is_shown_how(grounded: bool, house: Knowledge) -> None:
     history = [Turn(QUESTION, "38 hours.")]
-    chain, model = make_chain(["The lamp?", BURNS], house, base=Base(grounded=grounded))
+    chain, model = make_chain(["The lamp?", BURNS, ""], house, base=Base(grounded=grounded))
     chain.answer("And the lamp?", history)
     assert model.calls[0].messages == rewrite_messages("And the lamp?", history, examples=not grounded)
 
@@ -75,7 +75,7 @@ def test_rewriting_can_be_switched_off(house: Knowledge) -> None:
 @pytest.mark.parametrize(("turns", "seen"), [(1, ["q5"]), (2, ["q4", "q5"]), (6, [f"q{n}" for n in range(6)])])
 def test_only_so_much_history_is_rewritten_from(turns: int, seen: list[str], house: Knowledge) -> None:
     history = [Turn(f"q{number}", f"a{number}") for number in range(6)]
-    chain, model = make_chain(["q5", BURNS], house, settings={"history_turns": turns})
+    chain, model = make_chain(["q5", BURNS, ""], house, settings={"history_turns": turns})
     chain.answer("Well?", history)
     assert [line.split()[1] for line in model.calls[0].text.splitlines() if line.startswith("Asked:")] == seen
 
