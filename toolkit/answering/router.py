@@ -61,7 +61,11 @@ class Router:
 
 
 def fit_router(
-    encoder: Encoder, language: Language, questions: Sequence[str] = (), talk: Sequence[str] = ()
+    encoder: Encoder,
+    language: Language,
+    questions: Sequence[str] = (),
+    talk: Sequence[str] = (),
+    subjects: Sequence[str] = (),
 ) -> Router | None:
     """Fit a router.
 
@@ -70,6 +74,7 @@ def fit_router(
         language: The bot's language; one without messages of each kind gives no router.
         questions: Questions that the bot's people answer from the documents.
         talk: Messages that they answer without any.
+        subjects: What the documents are about: talk about these is told from questions about them.
 
     Returns:
         The router, or None where there is nothing to fit it on: every message is a question then.
@@ -77,10 +82,12 @@ def fit_router(
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
+    asked_about = [text.format(subject=subject) for text in language.asked_about for subject in subjects]
+    talk_about = [text.format(subject=subject) for text in language.talk_about for subject in subjects]
     said: dict[Kind, list[str]] = {
-        "question": [*language.questions, *language.asked, *questions],
+        "question": [*language.questions, *language.asked, *asked_about, *questions],
         "takeover": list(language.takeover),
-        "talk": [*language.talk, *talk],
+        "talk": [*language.talk, *talk_about, *talk],
     }
     if any(len(said[kind]) < 5 for kind in KINDS):
         return None

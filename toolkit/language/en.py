@@ -53,12 +53,25 @@ TALK: dict[str, tuple[str, ...]] = {
         "Tell me a joke", "Make me laugh", "Do you know any jokes?", "Sing me a song", "I'm bored", "Tell me a story",
         "Do you like music?", "What is your favourite colour?", "Do you dream?", "Can you dance?", "Will you marry me?",
         "Do you have a family?", "What did you have for breakfast?", "Say something nice", "Let's play a game",
+        "Tell me a joke about cats", "do you know a joke about the weather?", "Write me a little poem about the moon",
+        "Make up a story about a dragon and a teapot", "Sing something about summer", "Joke about my boss!",
+        "Do you prefer tea or coffee?", "Which animal would you be?", "Have you ever been in love?",
+        "Do you believe in ghosts?", "Can you rap?", "What do you think of me?", "Guess what happened to me today",
+        "We won the match!", "I got the job!", "My sister is getting married", "It has been raining all week here",
     ),
     "ok": (
         "Ok, great", "I see", "alright", "Hm, interesting", "oh really?", "Got it", "Yes", "no", "sure", "Makes sense",
         "ok", "fine", "Sounds good", "never mind", "Sorry, my mistake", "lol", "haha", "wait a moment please", "test",
     ),
 }  # fmt: skip
+
+# Talk about a thing that the documents tell of, for which it is easily taken for a question about it.
+TALK_ABOUT: tuple[str, ...] = (
+    "Thanks for the help with the {subject}", "thank you, that answers it about the {subject}", "I love the {subject}",
+    "Tell me a joke about the {subject}", "Write a poem about the {subject}", "Do you like the {subject} yourself?",
+    "What is the funniest thing about the {subject}?", "Make up a story about the {subject}",
+    "I have told all my friends about the {subject}", "what do you think about the {subject}?",
+)  # fmt: skip
 
 # Attempts to give the bot other orders, or to draw out those that it has.
 TAKEOVER: tuple[str, ...] = (
@@ -134,6 +147,11 @@ ASKED: tuple[str, ...] = (
     "Are dogs allowed?", "What do members get?", "How many people fit in?", "Do I need to book ahead?",
     "Who founded the company?", "What is it made of?", "And the other one?", "how often must it be cleaned",
     "Is breakfast included?", "Where is my invoice?", "What happens if I miss the deadline?", "Can you repair it?",
+    "Are you open?", "Are you open today?", "When do you close?", "What would you recommend as a present?",
+)  # fmt: skip
+ASKED_ABOUT: tuple[str, ...] = (
+    "Tell me about the {subject}", "Can you recommend the {subject}?", "Tell me more about the {subject}",
+    "What can the {subject} do?",
 )  # fmt: skip
 
 # Said after a decline, with the heading that came nearest or with what the documents are about.

@@ -27,9 +27,11 @@ class Language:
         stemmer: Its Snowball stemmer; empty for none.
         nouns_in_capitals: Whether common nouns are written with a capital.
         talk: Messages that want no facts.
+        talk_about: The same about a thing that the documents tell of, with ``{subject}``.
         takeover: Attempts to give a bot other orders.
         questions: Questions and orders of any world.
         asked: Questions as they are asked of whoever runs a place.
+        asked_about: The same about a thing that the documents tell of, with ``{subject}``.
         nearest: What a decline adds, with ``{heading}``.
         about: What a decline adds where nothing is near, with ``{subjects}``.
         joined: What stands between the last two of several.
@@ -41,9 +43,11 @@ class Language:
     stemmer: str = ""
     nouns_in_capitals: bool = False
     talk: tuple[str, ...] = ()
+    talk_about: tuple[str, ...] = ()
     takeover: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
+    asked_about: tuple[str, ...] = ()
     nearest: str = "→ {heading}"
     about: str = "→ {subjects}"
     joined: str = ", "
@@ -79,9 +83,11 @@ def _language(name: str, stemmer: str, module: ModuleType, *, nouns_in_capitals:
         stemmer=stemmer,
         nouns_in_capitals=nouns_in_capitals,
         talk=tuple(text for texts in module.TALK.values() for text in texts),
+        talk_about=module.TALK_ABOUT,
         takeover=module.TAKEOVER,
         questions=module.QUESTIONS,
         asked=module.ASKED,
+        asked_about=module.ASKED_ABOUT,
         nearest=module.NEAREST,
         about=module.ABOUT,
         joined=module.AND,

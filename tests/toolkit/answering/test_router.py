@@ -130,3 +130,19 @@ def test_a_long_story_is_no_talk() -> None:
 @pytest.mark.parametrize("language", [NEUTRAL, dataclasses.replace(ENGLISH, takeover=ENGLISH.takeover[:4])])
 def test_a_language_without_messages_of_each_kind_has_no_router(language: Language) -> None:
     assert fit_router(LetterEmbedder(), language) is None
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_talk_about_a_subject_is_told_from_questions_about_it(language: str) -> None:
+    house, embedder = LANGUAGES[language], LetterEmbedder()
+    subjects = ["zanzibar lantern", "quince press", "tide clock"]
+    router = fit_router(embedder, house, subjects=subjects)
+    assert router is not None
+    unseen = "walnut mill"
+    kinds = []
+    for texts in (house.talk_about, house.asked_about):
+        assert all("{subject}" in text for text in texts)
+        said = [text.format(subject=unseen) for text in texts]
+        kinds.append([router.kind(text, embedder.encode([text])[0]) for text in said])
+    assert kinds[0].count("talk") > 0.8 * len(kinds[0])
+    assert kinds[1].count("question") > 0.7 * len(kinds[1])
