@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,16 @@ from toolkit.answering import fit_router
 from toolkit.bot import ChainParts
 from toolkit.errors import DataError
 from toolkit.language import Language, Lexicon, language_of
-from toolkit.seam import fit_checking, fit_on_bot, subjects_of, typical_declines, voice_words, weave
+from toolkit.seam import (
+    document_rows,
+    fit_checking,
+    fit_on_bot,
+    replay_rows,
+    subjects_of,
+    typical_declines,
+    voice_words,
+    weave,
+)
 
 if TYPE_CHECKING:
     from toolkit.answering import RoutePlanner
@@ -78,10 +87,12 @@ class PrepareStep(Step["Prepared | None"]):
         # Named before the work: what changes meanwhile counts as changed in the next build.
         made_from = self.made_from(parts)
         planner = unfitted_planner(parts)
-        rows = weave_rows(planner, parts)
+        woven = weave_rows(planner, parts)
+        rows = [*woven, *added_rows(woven, planner, parts)]
         if self._tuning and parts.config.voice:
             _note_rows(rows, parts, planner.language)
-        fitted = fit_chain(planner, rows, parts)
+        # What nobody wrote says nothing of the voice, nor of what is asked.
+        fitted = fit_chain(planner, woven, parts)
         inputs, knowledge = parts.lock.inputs, parts.knowledge()
         # A voice that was not tuned on these rows must not pass for one that was.
         inputs.prepare = made_from if self._tuning or not parts.config.voice else ""
@@ -114,12 +125,14 @@ def unfitted_planner(parts: Parts) -> RoutePlanner:
     reader = parts.reader() if knowledge else None
     planner = make_planner(config, parts.model() if _needs_model(parts) else None, knowledge, reader, lexicon)
     if planner.picker:
-        headings = {heading.rsplit(" > ", 1)[-1] for _, heading, _ in held}
-        planner.router = fit_router(planner.picker.encoder, planner.language, _known_questions(parts, headings))
         titles: dict[str, str] = {}
         for source, heading, _ in held:  # the first passage of a document stands under its title
             titles.setdefault(source, heading.split(" > ")[0])
         planner.subjects = subjects_of(list(titles.values()), planner)
+        headings = {heading.rsplit(" > ", 1)[-1] for _, heading, _ in held}
+        planner.router = fit_router(
+            planner.picker.encoder, planner.language, _known_questions(parts, headings), subjects=planner.subjects
+        )
     return planner
 
 
@@ -141,6 +154,19 @@ def weave_rows(planner: RoutePlanner, parts: Parts) -> list[SeamRow]:
     """Weave the examples with the passages that the route finds; no rows where there is to be no voice."""
     voice = parts.config.voice
     return weave(parts.examples()[0], planner, voice, on_progress=parts.on_progress) if voice else []
+
+
+def added_rows(rows: Sequence[SeamRow], planner: RoutePlanner, parts: Parts) -> list[SeamRow]:
+    """Return the rows that a tune learns from beside the examples: of the documents, and of general chat."""
+    voice, knowledge = parts.config.voice, parts.knowledge()
+    if voice is None:
+        return []
+    texts = knowledge.texts() if knowledge else ()
+    asked = document_rows(rows, planner, texts, voice, on_progress=parts.on_progress)
+    chat = replay_rows(rows, voice)
+    if asked or chat:
+        parts.note(f"Added to the examples: {len(asked)} rows of the documents and {len(chat)} of general chat.")
+    return [*asked, *chat]
 
 
 def fit_chain(planner: RoutePlanner, rows: list[SeamRow], parts: Parts) -> ChainParts:

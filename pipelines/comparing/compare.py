@@ -13,7 +13,7 @@ from pipelines.comparing.trial import RESULT, WITHOUT, Work, trial
 from pipelines.evaluate import sentences_of
 from pipelines.ingest import IngestStep
 from pipelines.parts import Parts
-from pipelines.prepare import unfitted_planner, weave_rows
+from pipelines.prepare import added_rows, unfitted_planner, weave_rows
 from pipelines.steps import digest, do
 from toolkit.bot import read_config, write_config, write_lock
 from toolkit.config import BotConfig, load_config
@@ -201,7 +201,8 @@ def _prepare(
         do(IngestStep(), parts, {})
     planner, voice = unfitted_planner(parts), parts.config.voice
     assert voice is not None
-    rows = [row for row in weave_rows(planner, parts) if row.trains]
+    examples = weave_rows(planner, parts)
+    rows = [row for row in [*examples, *added_rows(examples, planner, parts)] if row.trains]
     count = len(rows)
     if limit_rows is not None and limit_rows < count:
         rows = [rows[number * count // limit_rows] for number in range(limit_rows)]

@@ -65,6 +65,14 @@ class VoiceSettings(Section):
         description="rows added, as a share of those with passages, that show a question with its answer taken out of "
         "the passages and a declining reply",
     )
+    rows_from_documents: Annotated[float, Field(ge=0, le=2)] = Field(
+        0.0,
+        description="rows added, as a share of the example replies, that answer a question made from the documents in "
+        "the document's own words",
+    )
+    replay_rows: Annotated[float, Field(ge=0, le=2)] = Field(
+        0.0, description="rows of general chat added, as a share of the example replies, as far as they go"
+    )
     held_out: Annotated[float, Field(ge=0, lt=0.9)] = Field(
         0.15, description="share of the example replies kept from training, to measure the voice on"
     )

@@ -108,39 +108,6 @@ def made_examples(
     return chosen[:count]
 
 
-def among(
-    made: MadeExample, passages: Iterable[tuple[str, str, str]], lexicon: Lexicon, count: int, *, told: bool = True
-) -> list[MadePassage]:
-    """Return a question's passage among the others that come nearest to it and do not answer it.
-
-    Nearest are those that hold most of its words, the rare ones first: what a search by words would confuse it with.
-
-    Args:
-        made: The question.
-        passages: As in :func:`made_examples`.
-        lexicon: How rare each word is in the documents.
-        count: Passages to return, the telling one among them.
-        told: Whether that is among them; without it the passages do not hold the answer.
-
-    Returns:
-        The passages, nearest first; the one that tells stands where it ranks.
-    """
-    asked = lexicon.stems(made.question)
-    answer = " ".join(made.answer.split()).lower()
-
-    def nearness(passage: MadePassage) -> float:
-        return lexicon.coverage(asked, set(lexicon.stems(f"{passage.heading} {passage.text}")))
-
-    others = [
-        passage
-        for passage in map(lambda item: MadePassage(*item), passages)
-        if passage != made.passage and answer not in " ".join(passage.text.split()).lower()
-    ]
-    others.sort(key=nearness, reverse=True)
-    chosen = [*others[: count - told], *([made.passage] if told else [])]
-    return sorted(chosen, key=nearness, reverse=True)
-
-
 def keyword_question(sentence: str, language: Language, chance: random.Random) -> str | None:
     """Return half of the content words of a sentence in another order, as a question; None where it has too few.
 

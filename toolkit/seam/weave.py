@@ -41,6 +41,7 @@ class SeamRow:
         taken_out: Whether the answer was taken out of the evidence to make a row that declines.
         put_in: Whether evidence that serving would not have shown was put in place, because the reply rests on it.
         bare: Whether notes that serving would have shown were left out: by draw, or because the reply rests on none.
+        plain: Whether the reply is in nobody's voice: a document's own words, or general chat.
     """
 
     example: Example
@@ -49,6 +50,7 @@ class SeamRow:
     taken_out: bool = False
     put_in: bool = False
     bare: bool = False
+    plain: bool = False
 
     @property
     def trains(self) -> bool:
@@ -98,20 +100,25 @@ def weave(
     chance = random.Random(settings.seed)
     rows: list[SeamRow] = []
     for number, example in enumerate(examples, start=1):
-        row = _row(example, planner)
+        row = as_served(example, planner)
         if row.kind == "passages" and chance.random() < settings.rows_without_passages:
             row = _alone(example, row.route, planner)
         rows.append(row)
         if on_progress and (number % 10 == 0 or number == len(examples)):
             on_progress("Finding the passages of each example reply", number, len(examples))
     rows = _retold(rows, planner)
-    rows += declining_rows(rows, planner, settings.rows_that_decline, chance)
+    rows += declining_rows(rows, typical_declines(rows, planner), planner, settings.rows_that_decline, chance)
     chance.shuffle(rows)
     return rows
 
 
-def _row(example: Example, planner: RoutePlanner) -> SeamRow:
-    """Decide what an example reply rests on."""
+def as_served(example: Example, planner: RoutePlanner) -> SeamRow:
+    """Lay out an example reply as the bot would be asked for it, and decide what it rests on.
+
+    Args:
+        example: The example reply.
+        planner: The route of the bot that will serve.
+    """
     route = planner.plan(example.question, example.history)
     if not route.passages:
         return _alone(example, route, planner)
@@ -133,8 +140,7 @@ def _row(example: Example, planner: RoutePlanner) -> SeamRow:
 def _retold(rows: Sequence[SeamRow], planner: RoutePlanner) -> list[SeamRow]:
     """Lay out small talk as it is served: the base writes it plainly, and the voice says it."""
     return [
-        replace(row, route=route)
-        for row, route in zip(rows, planner.retold([row.route for row in rows]), strict=True)
+        replace(row, route=route) for row, route in zip(rows, planner.retold([row.route for row in rows]), strict=True)
     ]
 
 
@@ -143,9 +149,7 @@ def _alone(example: Example, route: Route, planner: RoutePlanner) -> SeamRow:
     return SeamRow(example, "alone", without, bare=without.messages != route.messages)
 
 
-def _supporting(
-    reply: str, question: str, evidence: Sequence[Evidence], planner: RoutePlanner
-) -> Evidence | None:
+def _supporting(reply: str, question: str, evidence: Sequence[Evidence], planner: RoutePlanner) -> Evidence | None:
     """Return the evidence that states what the reply says, or None.
 
     It must support a sentence of the reply, and all the evidence together must hold the reply's numbers.
@@ -160,9 +164,7 @@ def _supporting(
     return evidence[best] if scores[best] >= SUPPORTED else None
 
 
-def support_matrix(
-    reply: str, question: str, evidence: Sequence[Evidence], planner: RoutePlanner
-) -> np.ndarray:
+def support_matrix(reply: str, question: str, evidence: Sequence[Evidence], planner: RoutePlanner) -> np.ndarray:
     """Return how much each piece of evidence supports each sentence of a reply, of shape (sentences, pieces)."""
     picker = planner.picker
     support = Support(question, evidence, frozenset(), picker.reader if picker else None, planner.language)
@@ -170,7 +172,7 @@ def support_matrix(
 
 
 def declining_rows(
-    rows: Sequence[SeamRow], planner: RoutePlanner, share: float, chance: random.Random
+    rows: Sequence[SeamRow], replies: Sequence[str], planner: RoutePlanner, share: float, chance: random.Random
 ) -> list[SeamRow]:
     """Make rows that decline: a question that the documents answer, with the answer taken out of the evidence.
 
@@ -178,11 +180,11 @@ def declining_rows(
 
     Args:
         rows: Woven rows.
+        replies: Declining replies that fit any question.
         planner: The route of the bot that will serve.
         share: How many to make, as a share of the rows with passages.
         chance: Draws the rows and their replies.
     """
-    replies = typical_declines(rows, planner)
     answered = [row for row in rows if row.kind == "passages"]
     if not replies or not answered:
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.examples.made import MadeExample, MadePassage, among, keyword_question, made_examples
+from toolkit.examples.made import MadeExample, MadePassage, keyword_question, made_examples
 from toolkit.language import ENGLISH, LANGUAGES, NEUTRAL, Lexicon
 
 LAMP = ("lamp.md", "Ember lamp", "The Ember lamp burns for 38 hours on a full battery. It is lit by a small wheel.")
@@ -106,14 +106,3 @@ def test_the_choice_is_of_all_kinds_and_goes_by_the_seed() -> None:
     assert list(made(*HOUSE, seed=1)) == list(made(*HOUSE, seed=1)) != list(made(*HOUSE, seed=2))
     assert len(made(*HOUSE, count=5)) == 5
     assert made() == {}
-
-
-def test_a_passage_stands_among_those_it_is_confused_with() -> None:
-    question = made(*HOUSE)["Ember lamp Care?"]
-    shown = among(question, HOUSE, LEXICON, 3)
-    assert shown[0] == MadePassage(*CARE)
-    assert MadePassage(*LAMP) in shown[1:]
-    assert len(shown) == 3
-    untold = among(question, [*HOUSE, ("copy.md", "", f"As said: {CARE[2]}")], LEXICON, 10, told=False)
-    assert {passage.source for passage in untold} == {"lamp.md", "kite.md", "prices.xlsx"}
-    assert not any(question.answer in passage.text for passage in untold)

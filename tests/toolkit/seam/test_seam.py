@@ -137,7 +137,8 @@ def test_taking_the_answer_out_leaves_nothing_that_tells_it(house: Knowledge, ke
     left = evidence_without(row, planner, telling, 6)
     assert left.evidence
     assert all("38" not in item.quote for item in left.evidence)
-    for made in declining_rows([*weave(EXAMPLES, planner, ALWAYS), row], planner, 1.0, random.Random(0)):
+    rows = [*weave(EXAMPLES, planner, ALWAYS), row]
+    for made in declining_rows(rows, list(DECLINES), planner, 1.0, random.Random(0)):
         if made.example.question == row.example.question:
             assert "Notes:" in made.messages[-1]["content"]
             assert "38" not in made.messages[-1]["content"]
@@ -154,13 +155,14 @@ def test_where_nobody_knows_what_tells_nothing_is_taken_out(house: Knowledge) ->
 def test_rows_that_decline_are_made_with_the_houses_own_declines(house: Knowledge) -> None:
     planner, _ = make(house)
     rows = weave(EXAMPLES, planner, ALWAYS)
-    made = declining_rows(rows, planner, 0.5, random.Random(0))
+    made = declining_rows(rows, typical_declines(rows, planner), planner, 0.5, random.Random(0))
     assert made
     for row in made:
         assert (row.kind, row.taken_out, row.example.declines) == ("decline", True, True)
         assert row.example.reply in DECLINES
         assert row.messages[-1]["content"].startswith("Notes:")
-    assert declining_rows(rows, planner, 0.0, random.Random(0)) == []
+    assert declining_rows(rows, list(DECLINES), planner, 0.0, random.Random(0)) == []
+    assert declining_rows(rows, [], planner, 0.5, random.Random(0)) == []
     assert sum(row.taken_out for row in weave(EXAMPLES, planner, VoiceSettings(rows_that_decline=0.5))) > 0
 
 
@@ -239,9 +241,7 @@ def test_questions_to_calibrate_on_count_by_what_was_found(house: Knowledge) -> 
     lost = [Question(f"{asked} Really?", (("Zanzibar",),)) for asked, _ in REPLIES[:4]]
     no = [Question("Who is the mayor of Gullhaven?", unanswerable=True)]
     told: list[tuple[str, int, int]] = []
-    gate = fit_on_bot(
-        rows, planner, texts_of(house), [*asked, *lost, *no], on_progress=lambda *args: told.append(args)
-    )
+    gate = fit_on_bot(rows, planner, texts_of(house), [*asked, *lost, *no], on_progress=lambda *args: told.append(args))
     assert (gate.report["answerable"], gate.report["unanswerable"]) == (len(asked), len(lost) + len(no))
     done = [done for _, done, _ in told]
     assert done == sorted(done)
