@@ -13,6 +13,7 @@ from toolkit.errors import HousevoiceError, ModelError
 from toolkit.examples import Example
 from toolkit.models.estimates import (
     CANDIDATES,
+    IN_FLOAT32,
     WAYS,
     BaseShape,
     Way,
@@ -43,13 +44,19 @@ class Machine:
         device: ``cpu``, ``cuda`` or ``mps``.
         dtype: The number format that is chosen for it.
         free: Free memory, in bytes.
-        speed: Of large matrix products, in operations a second.
+        speed: Of large matrix products in that format, in operations a second.
+        float32_speed: Of those in float32.
     """
 
     device: str
     dtype: str
     free: int
     speed: float
+    float32_speed: float
+
+    def seconds(self, shape: BaseShape, way: Way, work: Work) -> float:
+        """Estimate how long a tune takes here, in seconds."""
+        return seconds_of(shape, way, work, self.float32_speed if way in IN_FLOAT32 else self.speed)
 
 
 def fitting_checks(config: BotConfig, train: Sequence[Example], path: str, *, tokenizer_here: bool) -> Iterator[Check]:
@@ -132,12 +139,14 @@ def passage_tokens(config: BotConfig) -> int:
 
 
 def way_of(voice: VoiceSettings, machine: Machine) -> Way:
-    """Return what a method costs: that of QLoRA on weights in 4 bits, of full tuning, or of LoRA."""
+    """Return what a method costs: that of QLoRA on weights in 4 bits, of full tuning, of PiSSA, or of LoRA."""
     from toolkit.config.voice_settings import REPLACE_WEIGHTS
     from toolkit.models import choose_quantization
 
     if voice.method in REPLACE_WEIGHTS:
         return "full"
+    if voice.method == "pissa":
+        return "pissa"
     return "qlora" if choose_quantization(machine.device, voice.quantization).value == "nf4" else "lora"
 
 
@@ -152,7 +161,9 @@ def _machines(config: BotConfig) -> Iterator[Machine]:
     chosen = choose_device(config.base.device).value
     for device in dict.fromkeys((chosen, "cpu")):
         dtype = choose_dtype(device, config.base.dtype if device == chosen else "auto").value
-        yield Machine(device, dtype, free_memory(device), speed_of(device, dtype))
+        speed = speed_of(device, dtype)
+        float32_speed = speed if dtype == "float32" else speed_of(device, "float32")
+        yield Machine(device, dtype, free_memory(device), speed, float32_speed)
 
 
 def _ways(machine: Machine) -> list[Way]:
@@ -163,10 +174,11 @@ def _ways(machine: Machine) -> list[Way]:
 def _fits(shape: BaseShape, work: Work, machine: Machine, chosen: Way | None) -> Check:
     """Say what each way of tuning a base needs on a device; ``chosen`` is that of the settings."""
     said, ok, note = [], True, False
-    for way in _ways(machine):
+    ways = _ways(machine)
+    for way in [*ways, *([chosen] if chosen and chosen not in ways else [])]:
         need = memory_of(shape, way, work, device=machine.device, dtype=machine.dtype)
         mark = " (set)" if way == chosen else ""
-        said.append(f"{way}{mark} {_gib(need.total)} and {_duration(seconds_of(shape, way, work, machine.speed))}")
+        said.append(f"{way}{mark} {_gib(need.total)} and {_duration(machine.seconds(shape, way, work))}")
         if way == chosen:
             ok, note = need.weights < machine.free, need.total > _SAFE_SHARE * machine.free
     found = f"about {', '.join(said)}; {_gib(machine.free)} are free"
@@ -186,7 +198,7 @@ def _others(shape: BaseShape, work: Work, machine: Machine) -> Check:
             for way in _ways(machine)
             if way != "full"
         )
-        seconds = seconds_of(other, way, work, machine.speed)
+        seconds = machine.seconds(other, way, work)
         if other.parameters > shape.parameters and need < _SAFE_SHARE * machine.free and seconds < _OVERNIGHT_SECONDS:
             fitting.append(f"{name} ({way}, {_gib(need)}, {_duration(seconds)})")
     if not fitting:

@@ -21,7 +21,7 @@ from pipelines.parts import Parts
 from pipelines.prepare import PrepareStep
 from tests.conftest import Sources
 from toolkit.config import VoiceSettings, load_config
-from toolkit.models.estimates import candidate_config
+from toolkit.models.estimates import Work, candidate_config, shape_of
 from toolkit.testing import HashEmbedder
 
 
@@ -154,12 +154,24 @@ def test_a_configuration_is_enough_to_tell_what_fits(
 
 
 def test_what_a_way_costs_goes_by_the_method() -> None:
-    machine = Machine("cuda", "bfloat16", 1 << 30, 1e12)
+    machine = Machine("cuda", "bfloat16", 1 << 30, 1e12, 1e11)
     ways = {
         method: way_of(VoiceSettings.model_validate({"method": method}), machine)
-        for method in ("qlora", "lora", "full", "ia3")
+        for method in ("qlora", "lora", "full", "ia3", "pissa")
     }
-    assert ways == {"qlora": "qlora", "lora": "lora", "full": "full", "ia3": "lora"}
+    assert ways == {"qlora": "qlora", "lora": "lora", "full": "full", "ia3": "lora", "pissa": "pissa"}
+    shape, work = shape_of(candidate_config("Qwen/Qwen2.5-0.5B-Instruct")), Work(10_000, 4_000, 200)
+    # Weights in float32 are multiplied as fast as such are.
+    assert machine.seconds(shape, "pissa", work) == pytest.approx(10 * machine.seconds(shape, "lora", work))
+
+
+def test_a_way_that_is_not_among_those_listed_is_told_when_it_is_set(
+    make_sources: Callable[..., Sources], tiny_base: Path, embedder: HashEmbedder
+) -> None:
+    sources = make_sources(tiny_base)
+    assert "pissa" not in look(sources.config)["memory and time, cpu"].found
+    sources.change(voice={"method": "pissa", "quantization": "none"})
+    assert "pissa (set)" in look(sources.config)["memory and time, cpu"].found
 
 
 def test_passages_take_their_room(make_sources: Callable[..., Sources], tiny_base: Path) -> None:

@@ -15,8 +15,10 @@ from toolkit.offline import call_nobody
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-Way = Literal["qlora", "lora", "full"]
+Way = Literal["qlora", "lora", "pissa", "full"]
 WAYS: tuple[Way, ...] = ("qlora", "lora", "full")
+# Ways that train a copy of the base in float32, whatever format it answers in.
+IN_FLOAT32: tuple[Way, ...] = ("pissa", "full")
 
 # 4 bits, and the constants of double quantisation (QLoRA, Dettmers et al. 2023, section 3).
 _NF4_BYTES = (4 + 0.127) / 8
@@ -119,7 +121,8 @@ class Estimate:
     """What a tune will need, in bytes.
 
     Attributes:
-        weights: The base under the tune, and for QLoRA on a processor the one that answers beside it.
+        weights: The base under the tune, and the one that answers where it stays beside it: for QLoRA on a processor,
+            and for what is tuned on a copy in float32.
         trained: What is trained, with its gradients and the two moments of AdamW.
         activations: What the forward pass keeps for the backward pass, at the longest rows.
         logits: Scores over the vocabulary.
@@ -235,18 +238,20 @@ def memory_of(shape: BaseShape, way: Way, work: Work, *, device: str = "cpu", dt
         way: How it is tuned.
         work: What it is trained on.
         device: ``cpu``, ``cuda`` or ``mps``.
-        dtype: The number format of the weights.
+        dtype: The number format that the base answers in.
     """
-    size = _BYTES[dtype]
+    size = _BYTES["float32" if way in IN_FLOAT32 else dtype]
     trained = shape.parameters if way == "full" else work.r * shape.lora_per_rank
-    weights = shape.parameters * size
+    weights = shape.parameters * _BYTES[dtype]
+    if way == "pissa" or (way == "full" and dtype != "float32"):
+        weights += shape.parameters * size  # the copy, beside the base that answers
     if way == "qlora":
         rest = (shape.parameters - shape.linear) * size
         answering = weights if device == "cpu" else 0  # on a card it makes room
         # Two copies of the largest layer in full: of the forward and of the backward pass.
         weights = int(shape.linear * _NF4_BYTES) + rest + 2 * shape.largest * size + answering
     # The weights of a full tune are counted above; an adapter's are float32 unless the base is in 4 bits.
-    own = {"full": 3 * size, "lora": 4 * 4, "qlora": 4 * size}[way]
+    own = {"full": 3 * size, "pissa": 4 * 4, "lora": 4 * 4, "qlora": 4 * size}[way]
     tokens = min(work.batch * work.longest, work.tokens)
     layer = (
         2 * (4 + size) * shape.hidden

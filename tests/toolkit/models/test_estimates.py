@@ -98,10 +98,17 @@ def test_each_way_needs_what_sets_it_apart() -> None:
     shape = shape_of(candidate_config("Qwen/Qwen2.5-7B-Instruct"))
     qlora, lora, full = (memory_of(shape, way, WORK, device="cuda") for way in ("qlora", "lora", "full"))
     assert qlora.weights < 0.45 * lora.weights
-    assert lora.weights == full.weights == shape.parameters * 2
+    assert lora.weights == shape.parameters * 2
+    assert full.weights == shape.parameters * (2 + 4)  # a copy in float32, beside the base that answers
     assert qlora.trained < lora.trained < 0.1 * full.trained
-    assert full.trained == shape.parameters * 6  # gradients and two moments, 2 bytes each
-    assert qlora.activations == full.activations
+    assert full.trained == shape.parameters * 12  # gradients and two moments, 4 bytes each
+    assert qlora.activations == lora.activations < full.activations
+    pissa = memory_of(shape, "pissa", WORK, device="cuda")
+    assert (pissa.weights, pissa.trained) == (full.weights, lora.trained)
+    assert pissa.activations == full.activations
+    # In float32 the weights are tuned as they are; PiSSA takes those of a copy apart.
+    weights = {way: memory_of(shape, way, WORK, dtype="float32").weights for way in ("pissa", "full")}
+    assert weights == {"pissa": shape.parameters * 8, "full": shape.parameters * 4}
     on_cpu = memory_of(shape, "qlora", WORK)
     assert on_cpu.weights - qlora.weights == shape.parameters * 2  # the one that answers stays beside it
 
