@@ -25,7 +25,8 @@ _MOST_ROWS = 48
 class Acceptance:
     """What was measured of a tuned adapter, and what speaks against it.
 
-    Losses are means in nats per token, on replies and their ends of turn.
+    Losses are means in nats per token, on replies and their ends of turn; on general chat without the opening and the
+    end, where a voice greets and takes its leave, so that only what stands between may get worse.
 
     Attributes:
         held_out: Loss on held-out example replies without and with the adapter, without notes; None without any.
@@ -72,13 +73,17 @@ def measure_tune(
     def loss(rows: Rows) -> float | None:
         return mean_loss(model, tokenizer, rows, max_length=max_length)
 
+    def between(rows: Rows) -> float:
+        found = mean_loss(model, tokenizer, rows, max_length=max_length, between=True)
+        assert found is not None, "general chat is short, and longer than an opening"
+        return found
+
     def recited() -> float | None:
         return recited_share(model, tokenizer, trained, max_length=max_length)
 
-    voiced = loss(held), loss(general), recited()
+    voiced = loss(held), between(general), recited()
     with model.disable_adapter():
-        plain, lost = (loss(held), loss(general), recited()), loss(astray)
-    assert voiced[1] is not None and plain[1] is not None and lost is not None, "general chat is short"
+        plain, lost = (loss(held), between(general), recited()), between(astray)
     return judge(
         Acceptance(
             None if plain[0] is None or voiced[0] is None else (plain[0], voiced[0]),

@@ -61,6 +61,23 @@ def test_the_loss_is_that_of_each_row_alone(tiny_base: Path) -> None:
     assert mean_loss(loaded.model, loaded.tokenizer, rows, max_length=1) is None
 
 
+def test_the_loss_between_leaves_the_opening_and_the_end_to_the_voice(tiny_base: Path) -> None:
+    loaded = load_base(str(tiny_base), device="cpu", dtype="float32")
+    rows = talk_rows(general_talk())[:3]
+    found = mean_loss(loaded.model.eval(), loaded.tokenizer, rows, max_length=10_000, between=True)
+    each: list[torch.Tensor] = []
+    for messages, reply in rows:
+        ids, labels = encode_pair(loaded.tokenizer, messages, reply)
+        length = sum(label != -100 for label in labels)
+        with torch.no_grad():
+            logits = loaded.model(input_ids=torch.tensor([ids])).logits[0, -length - 1 : -1]
+        losses = torch.nn.functional.cross_entropy(logits, torch.tensor(ids[-length:]), reduction="none")
+        each.append(losses[4:-1])
+    assert found == pytest.approx(float(torch.cat(each).mean()), rel=1e-5)
+    short = [(rows[0][0], "")]
+    assert mean_loss(loaded.model, loaded.tokenizer, short, max_length=10_000, between=True) is None
+
+
 def test_a_number_that_is_known_by_heart_is_found(tiny_base: Path) -> None:
     loaded = load_base(str(tiny_base), device="cpu", dtype="float32")
     rows = [([{"role": "user", "content": "How long?"}], "It is 38 hours.")]
