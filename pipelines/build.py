@@ -10,6 +10,7 @@ from typing import Any
 from pipelines.evaluate import EvaluateStep
 from pipelines.ingest import IngestReport, IngestStep
 from pipelines.parts import Parts
+from pipelines.prefer import PreferStep
 from pipelines.prepare import Prepared, PrepareStep
 from pipelines.report import Evaluation
 from pipelines.steps import do
@@ -30,6 +31,7 @@ class BuildResult:
         folder: The bot folder.
         ingest: What the ingest did, or None.
         tune: What the tune did, or None.
+        prefer: What the tune on preferences did, or None.
         evaluation: What was measured, or None.
         seconds: Time of each step that was done, in seconds.
         opened: How often base, embedder, knowledge and each of the inputs were opened.
@@ -38,6 +40,7 @@ class BuildResult:
     folder: Path
     ingest: IngestReport | None = None
     tune: TuneResult | None = None
+    prefer: TuneResult | None = None
     evaluation: Evaluation | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
@@ -104,6 +107,12 @@ def build_from(parts: Parts, *, steps: Collection[str] = STEPS, accept: bool = F
     if prepared:
         # Only now, when all that can fail has been done: a build that fails leaves the bot that was there.
         _write(parts, prepared)
+    if tuning and (parts.preferences() or parts.lock.inputs.prefer):
+        # After the voice was written: whatever becomes of the preferences, it is not tuned again.
+        result.prefer = do(PreferStep(accept=accept), parts, result.seconds)
+        if result.prefer.done:
+            write_config(parts.folder, parts.config)
+            write_lock(parts.folder, parts.lock)
     if "evaluate" in steps:
         result.evaluation = do(EvaluateStep(), parts, result.seconds)
     result.opened = dict(parts.opened)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pipelines.inputs import find_documents, read_voice
 from toolkit.bot import BotFolder, Lock, read_lock
 from toolkit.config import BaseSettings, BotConfig, ChainSettings, KnowledgeSettings, VoiceSettings
-from toolkit.examples import Example
+from toolkit.examples import Example, Preference, read_preferences
 from toolkit.progress import Note, Progress
 from toolkit.scoring import Question, of_split, read_questions
 
@@ -109,6 +109,7 @@ class Parts:
         self.opened: Counter[str] = Counter()
         self._openers = openers or Openers()
         self._hashes: dict[Path, str] = {}
+        self._preference_hash = ""
         self._base: LoadedModel | None = None
         self._model: BaseChatModel | None = None
         self._knowledge: Knowledge | None = None
@@ -135,6 +136,11 @@ class Parts:
         """
         self.documents()
         self.examples()
+        if self.preferences():
+            from toolkit.tuning import choose_loss
+
+            assert self.config.voice is not None
+            choose_loss(self.preferences(), self.config.voice.preference_loss)
         self.questions(self.config.evaluation.split)
         self.calibration()
 
@@ -170,6 +176,25 @@ class Parts:
         self._remember(self.config.voice.examples)
         self.opened["examples"] += 1
         return self._openers.examples(self.config.voice)
+
+    def preferences(self) -> list[Preference]:
+        """Return the preferences; none where the bot names no file of them."""
+        return self._preferences if self.config.voice and self.config.voice.preferences else []
+
+    def preference_hash(self) -> str:
+        """Name the preferences by the content that their file had when it was read."""
+        self.preferences()
+        return self._preference_hash
+
+    @cached_property
+    def _preferences(self) -> list[Preference]:
+        assert self.config.voice is not None
+        file = self.config.voice.preferences
+        assert file is not None
+        self.opened["preferences"] += 1
+        # Just before it is read, see _remember; apart from what the voice is made from.
+        self._preference_hash = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+        return read_preferences(file)
 
     def questions(self, split: str | None) -> list[Question]:
         """Return the questions of a split, or all for None; none where the bot names no file of them."""

@@ -13,6 +13,7 @@ from pipelines.parts import Parts
 from pipelines.steps import Step, digest
 from toolkit.answering import fit_router
 from toolkit.bot import ChainParts
+from toolkit.config import PREFERENCE_KEYS
 from toolkit.errors import DataError
 from toolkit.language import Language, Lexicon, language_of
 from toolkit.seam import (
@@ -65,7 +66,8 @@ class PrepareStep(Step["Prepared | None"]):
             DataError: The bot is to have documents, and they were not ingested.
         """
         held = held_sources(parts.folder.knowledge) if parts.config.knowledge else None
-        settings = parts.config.model_dump(mode="json")
+        # Preferences are laid out in their own step.
+        settings = parts.config.model_dump(mode="json", exclude={"voice": set(PREFERENCE_KEYS)})
         return digest(settings, parts.input_hashes(), parts.fingerprint(), held, code_hash())
 
     def is_fresh(self, parts: Parts) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.parts import Parts
 from pipelines.prepare import Prepared
 from pipelines.steps import Step
-from toolkit.config import BotConfig
+from toolkit.config import PREFERENCE_KEYS, BotConfig
 from toolkit.errors import Interrupted, TuneRejected
 from toolkit.files import read_json, replace_folder, write_text
 from toolkit.prompts import answer_messages
@@ -86,7 +86,7 @@ class TuneStep(Step[TuneResult]):
             f"Tuned on {rows['passages']} replies with their passages, {rows['decline']} that decline and "
             f"{rows['alone']} without passages, in {seconds:.0f} s."
         )
-        yield _told(result.report["acceptance"])
+        yield told_of(result.report["acceptance"])
 
 
 def tune(
@@ -113,12 +113,32 @@ def tune(
         Interrupted: Ctrl-C; the same call goes on from the last checkpoint.
         TuneRejected: What was measured speaks against the adapter.
     """
+
+    def make(output: Path) -> dict[str, Any]:
+        report = _train(parts, rows, held, output)
+        return report | {"acceptance": measure(parts, rows, output).to_dict()}
+
+    return take_measured(parts, tune_digest(rows, parts.config, parts.fingerprint()), make, accept=accept)
+
+
+def take_measured(
+    parts: Parts, made_from: str, make: Callable[[Path], dict[str, Any]], *, accept: bool
+) -> dict[str, Any]:
+    """Make an adapter and put it into the bot folder, unless what was measured speaks against it.
+
+    Args:
+        parts: What the build works with.
+        made_from: Names what it is made from: one that was made of the very same and rejected is not made anew.
+        make: Writes it into a folder and returns its report, with what was measured as ``acceptance``.
+        accept: Whether it is taken whatever was measured of it.
+
+    Raises:
+        TuneRejected: What was measured speaks against it.
+    """
     rejected, report_name = parts.folder.rejected, parts.folder.tune_report.name
-    made_from = tune_digest(rows, parts.config, parts.fingerprint())
     report = read_json(rejected / report_name) or {}
     if report.get("made_from") != made_from:
-        report = _train(parts, rows, held, parts.folder.tuned) | {"made_from": made_from}
-        report["acceptance"] = measure(parts, rows, parts.folder.tuned).to_dict()
+        report = make(parts.folder.tuned) | {"made_from": made_from}
         write_text(parts.folder.tuned / report_name, json.dumps(report, indent=2) + "\n")
         replace_folder(parts.folder.tuned, rejected)
     faults = report["acceptance"]["faults"]
@@ -186,7 +206,7 @@ def without_notes(config: BotConfig, examples: Sequence[Example]) -> list[tuple[
     return [(answer_messages(config.chain.system, item.question), item.reply) for item in examples]
 
 
-def _told(acceptance: dict[str, Any]) -> str:
+def told_of(acceptance: dict[str, Any]) -> str:
     """Tell what was measured of a tune, in a sentence."""
     told = []
     if acceptance["held_out"]:
@@ -201,6 +221,6 @@ def _told(acceptance: dict[str, Any]) -> str:
 def tune_digest(rows: Sequence[SeamRow], config: BotConfig, fingerprint: str) -> str:
     """Name everything that an adapter depends on: the rendered rows, the settings and the base."""
     assert config.voice is not None
-    settings = config.voice.model_dump(mode="json", exclude={"examples", "min_examples", "held_out"})
+    settings = config.voice.model_dump(mode="json", exclude={"examples", "min_examples", "held_out", *PREFERENCE_KEYS})
     content = [fingerprint, settings, [[row.messages, row.example.reply] for row in rows]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

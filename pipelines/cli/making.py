@@ -34,7 +34,7 @@ def ingest(config: ConfigPath) -> None:
 
 
 def tune(config: ConfigPath, method: Method = None, accept: Accept = False) -> None:
-    """Train the voice on the example replies and the passages found for them."""
+    """Train the voice on the example replies and the passages found for them, and then on preferences."""
     _run_build(config, ("tune",), method, accept)
 
 

@@ -45,6 +45,11 @@ class BotFolder:
         return self.root / "adapter.rejected"
 
     @property
+    def voice(self) -> Path:
+        """The adapter of the example replies alone, where that in its place has learnt preferences as well."""
+        return self.root / "adapter.voice"
+
+    @property
     def tune_report(self) -> Path:
         """What the tune that made the adapter did."""
         return self.adapter / "tune.json"

@@ -26,6 +26,7 @@ class Inputs:
         knowledge: What was held of each source.
         rows: The rows that were woven, and the decline.
         tune: The rows, the settings and the base that the adapter was trained on.
+        prefer: The voice and the preferences that the adapter was trained on besides; empty without any.
         evaluate: The bot that was measured, and what it was asked.
     """
 
@@ -33,6 +34,7 @@ class Inputs:
     knowledge: str = ""
     rows: str = ""
     tune: str = ""
+    prefer: str = ""
     evaluate: str = ""
 
     @classmethod

@@ -6,11 +6,21 @@ from toolkit.config.chain_settings import ChainSettings
 from toolkit.config.evaluation_settings import EvaluationSettings
 from toolkit.config.knowledge_settings import KnowledgeSettings
 from toolkit.config.reading import dump_config, load_config, parse_config
-from toolkit.config.voice_settings import DEFAULT_METHOD, REPLACE_WEIGHTS, VOICES, WITHOUT_FOUR_BITS, VoiceSettings
+from toolkit.config.voice_settings import (
+    DEFAULT_METHOD,
+    PREFERENCE_KEYS,
+    REPLACE_WEIGHTS,
+    TAKE_PREFERENCES,
+    VOICES,
+    WITHOUT_FOUR_BITS,
+    VoiceSettings,
+)
 
 __all__ = [
     "DEFAULT_METHOD",
+    "PREFERENCE_KEYS",
     "REPLACE_WEIGHTS",
+    "TAKE_PREFERENCES",
     "VOICES",
     "WITHOUT_FOUR_BITS",
     "BaseSettings",

@@ -132,7 +132,9 @@ def _absolute(config: BotConfig, folder: Path) -> BotConfig:
                 found[key] = str((folder / name).resolve())
         update["knowledge"] = config.knowledge.model_copy(update=found)
     if config.voice:
-        update["voice"] = config.voice.model_copy(update={"examples": folder / config.voice.examples})
+        files = {key: getattr(config.voice, key) for key in ("examples", "preferences")}
+        named = {key: folder / file for key, file in files.items() if file is not None}
+        update["voice"] = config.voice.model_copy(update=named)
     if config.evaluation.questions:
         questions = folder / config.evaluation.questions
         update["evaluation"] = config.evaluation.model_copy(update={"questions": questions})

@@ -19,6 +19,16 @@ WITHOUT_FOUR_BITS = {
     "full": "full tunes the weights themselves, and those in 4 bits have no gradient; set quantization to none",
     "qat": "qat quantises by itself while it trains; set quantization to none",
 }
+# Methods whose adapter preferences can go on from, with a copy of it in the same layers as the reference.
+TAKE_PREFERENCES = ("qlora", "lora", "dora", "rslora", "pissa", "loftq")
+# The settings of that second tune: the tune of the voice does not depend on them.
+PREFERENCE_KEYS = (
+    "preferences",
+    "preference_loss",
+    "preference_beta",
+    "preference_learning_rate",
+    "preference_epochs",
+)
 # Methods that put weights of their own in the place of those of the base.
 REPLACE_WEIGHTS = ("full", "qat")
 
@@ -85,6 +95,19 @@ class VoiceSettings(Section):
         "the best adapter is kept; 0 measures none",
     )
     report_to: Literal["none", "tensorboard"] = Field("none", description="who else is told the figures of the tune")
+    preferences: Path | None = Field(
+        None, description="replies that are wanted beside replies that are not, relative to bot.yaml"
+    )
+    preference_loss: Literal["auto", "dpo", "kto"] = Field(
+        "auto", description="how preferences are learnt: 'auto' by dpo where all are pairs, else by kto"
+    )
+    preference_beta: Annotated[float, Field(gt=0, le=10)] = Field(
+        0.1, description="beta of TRL: how much it costs to go away from the voice as it was tuned"
+    )
+    preference_learning_rate: Rate = Field(5e-5, description="peak of the cosine schedule of the preferences")
+    preference_epochs: Annotated[float, Field(gt=0, le=100)] = Field(
+        3.0, description="num_train_epochs of TRL: passes over the preferences"
+    )
     seed: int = Field(0, description="seed of every random choice of the tune")
 
     def __new__(cls, *args: Any, **settings: Any) -> VoiceSettings:
@@ -112,6 +135,10 @@ class VoiceSettings(Section):
     def _goes_together(self) -> VoiceSettings:
         if self.quantization != "none" and self.method in WITHOUT_FOUR_BITS:
             raise ValueError(WITHOUT_FOUR_BITS[self.method])
+        if self.preferences is not None and self.method not in TAKE_PREFERENCES:
+            raise ValueError(
+                f"preferences do not go with {self.method}, but with {', '.join(TAKE_PREFERENCES)}; take one of those"
+            )
         return self
 
 

@@ -2,14 +2,17 @@
 
 from toolkit.seam.added import document_rows, replay_rows
 from toolkit.seam.fit import fit_checking, fit_on_bot, subjects_of, voice_words
+from toolkit.seam.preferred import PreferenceRow, serve_preferences
 from toolkit.seam.weave import SeamRow, typical_declines, weave
 
 __all__ = [
+    "PreferenceRow",
     "SeamRow",
     "document_rows",
     "fit_checking",
     "fit_on_bot",
     "replay_rows",
+    "serve_preferences",
     "subjects_of",
     "typical_declines",
     "voice_words",

@@ -40,8 +40,13 @@ def lora_config(settings: Any, **variant: Any) -> Any:
     )
 
 
-def attach_adapter(model: PreTrainedModel, folder: Path) -> Any:
+def attach_adapter(model: PreTrainedModel, folder: Path, *, trainable: bool = False) -> Any:
     """Put a saved adapter on a base model.
+
+    Args:
+        model: The base.
+        folder: The adapter.
+        trainable: Whether it is to be trained on.
 
     Returns:
         The ``peft.PeftModel``; ``disable_adapter()`` on it gives the base back.
@@ -54,7 +59,7 @@ def attach_adapter(model: PreTrainedModel, folder: Path) -> Any:
 
     if not (folder / "adapter_config.json").is_file():
         raise DataError(f"{folder} holds no adapter (adapter_config.json is missing).")
-    peft_model = PeftModel.from_pretrained(model, str(folder), is_trainable=False)
+    peft_model = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
     keep_number_format(peft_model)
     peft_model.eval()
     return peft_model

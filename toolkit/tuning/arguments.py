@@ -50,14 +50,15 @@ def measured_rows(held: Sequence[T], settings: VoiceSettings, rows: int) -> list
         rows: Number of rows that are trained on.
     """
     steps = steps_of(settings, rows)
-    measurements = math.ceil(steps / _steps_to_a_checkpoint(steps))
+    measurements = math.ceil(steps / steps_to_a_checkpoint(steps))
     most = int(_MEASURED_SHARE * _PASSES_AN_UPDATE * rows * settings.num_train_epochs / measurements)
     if not settings.early_stopping_patience or min(most, len(held)) < FEWEST_HELD_ROWS:
         return []
     return list(held[:: math.ceil(len(held) / most)])
 
 
-def _steps_to_a_checkpoint(steps: int) -> int:
+def steps_to_a_checkpoint(steps: int) -> int:
+    """Return after how many updates of a run each checkpoint is kept."""
     return math.ceil(steps / _CHECKPOINTS_A_RUN)
 
 
@@ -75,7 +76,7 @@ def training_arguments(settings: VoiceSettings, loaded: LoadedModel, rows: int, 
 
     device = loaded.device.value
     steps = steps_of(settings, rows)
-    each = _steps_to_a_checkpoint(steps)
+    each = steps_to_a_checkpoint(steps)
     return SFTConfig(
         output_dir=str(work),
         per_device_train_batch_size=settings.per_device_train_batch_size,

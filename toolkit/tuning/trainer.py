@@ -69,13 +69,14 @@ def sampler_by_epoch(sampler: Any, trainer: Any) -> Any:
     """Let a sampler draw the order of each pass from a generator of that pass alone.
 
     Args:
-        sampler: The trainer's own, which groups rows of similar length.
+        sampler: The trainer's own, which groups rows of similar length, or draws or keeps their order.
         trainer: Whose state counts the passes; it is another object once a run is resumed.
     """
     import torch
 
     # Groups for the batch of all processes together: one process and several see the same rows in a step.
-    sampler.batch_size *= trainer.args.world_size
+    if hasattr(sampler, "batch_size"):
+        sampler.batch_size *= trainer.args.world_size
 
     class ByEpoch(torch.utils.data.Sampler):
         def __len__(self) -> int:

@@ -23,6 +23,7 @@ from toolkit.tuning.arguments import is_first_process, measured_rows, reporters,
 from toolkit.tuning.checkpoints import clear_incomplete, last_complete_checkpoint, sync_folder
 from toolkit.tuning.loss import trainer_class
 from toolkit.tuning.methods import check_method, peft_config
+from toolkit.tuning.quick_lora import quicken_lora
 from toolkit.tuning.record import record_base
 from toolkit.tuning.stages import after_training, base_to_tune, before_training
 from toolkit.tuning.trainer import safe_to_stop
@@ -140,7 +141,7 @@ def train_adapter(
     if is_first_process():
         clear_incomplete(work)
     tuned = base_to_tune(loaded, settings)
-    with stop_requests() as request, _full_disk_named(work, output), _quick_attention(tuned):
+    with stop_requests() as request, full_disk_named(work, output), quick_attention(tuned):
         trainer = new_trainer(
             encoded, tuned, settings, work,
             method=peft_config(settings, tuned), held=_encode_held(held, loaded, settings, len(encoded)),
@@ -150,9 +151,9 @@ def train_adapter(
         started = time.perf_counter()
         trainer.train(resume_from_checkpoint=last_complete_checkpoint(work))
         seconds = time.perf_counter() - started
-        _stop_if_asked(request, trainer.state)
+        stop_if_asked(request, trainer.state)
         if is_first_process():
-            _save(trainer.model, loaded, output, **after_training(trainer.model, loaded, settings, work))
+            save_adapter(trainer.model, loaded, output, **after_training(trainer.model, loaded, settings, work))
     report = _report(trainer, rows, encoded, dropped, loaded, seconds)
     trainer.accelerator.free_memory()  # it keeps the model and the optimizer alive otherwise
     if is_first_process():
@@ -160,7 +161,7 @@ def train_adapter(
     return report
 
 
-def _stop_if_asked(request: StopRequest, state: Any) -> None:
+def stop_if_asked(request: StopRequest, state: Any) -> None:
     """Raise where a run was left before its end because somebody wanted it.
 
     Raises:
@@ -214,7 +215,7 @@ def _encode_held(
 
 
 @contextmanager
-def _full_disk_named(*places: Path) -> Iterator[None]:
+def full_disk_named(*places: Path) -> Iterator[None]:
     """Turn what the savers of torch and safetensors raise on a full disk into one error.
 
     Neither keeps the error number, and torch not even the words: whether the disk is full is looked up.
@@ -235,7 +236,7 @@ def _full_disk_named(*places: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _quick_attention(loaded: LoadedModel) -> Iterator[None]:
+def quick_attention(loaded: LoadedModel) -> Iterator[None]:
     """Let a CPU that computes in bfloat16 attend by plain matrix products for a while.
 
     The backward pass of PyTorch's fused attention is slow there: without it a tune takes 354 tokens a second in place
@@ -307,6 +308,7 @@ def new_trainer(
         callbacks=[*watching, *reporters(settings, logs or work / "tensorboard")],
     )
     trainer.remove_callback(PrinterCallback)
+    quicken_lora(trainer.model)
     return trainer
 
 
@@ -316,7 +318,7 @@ def _dataset(encoded: Sequence[dict[str, Any]]) -> Any:
     return Dataset.from_list(list(encoded))
 
 
-def _save(model: Any, loaded: LoadedModel, output: Path, **options: Any) -> None:
+def save_adapter(model: Any, loaded: LoadedModel, output: Path, **options: Any) -> None:
     """Write the adapter beside its place and move it there whole."""
     fresh = output.with_name(f".{output.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)

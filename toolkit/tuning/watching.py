@@ -144,12 +144,13 @@ def wished_by_any(wish: bool, arguments: Any) -> bool:
     return bool(found)
 
 
-def watcher(on_progress: Progress | None, request: StopRequest) -> TrainerCallback:
+def watcher(on_progress: Progress | None, request: StopRequest, *, what: str = WHAT) -> TrainerCallback:
     """Return a trainer callback that reports each step, prints nothing, and stops a run that is asked to.
 
     Args:
         on_progress: Called after each step.
         request: Whether to stop; the step that is being made is finished and kept as a checkpoint.
+        what: What is being done.
     """
     from transformers import TrainerCallback
 
@@ -170,7 +171,7 @@ def watcher(on_progress: Progress | None, request: StopRequest) -> TrainerCallba
                 release_memory()
                 self.released = time.perf_counter()
             if on_progress and state.is_world_process_zero:
-                on_progress(f"{WHAT}: {figures.told(state)}", state.global_step, state.max_steps)
+                on_progress(f"{what}: {figures.told(state)}", state.global_step, state.max_steps)
             request.made = wished_by_any(request.made, args)
             if request.made:
                 control.should_save = control.should_training_stop = True

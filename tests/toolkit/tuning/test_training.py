@@ -27,10 +27,10 @@ from toolkit.tuning import train_adapter
 from toolkit.tuning.checkpoints import last_complete_checkpoint
 from toolkit.tuning.record import sha256_of
 from toolkit.tuning.training import (
-    _quick_attention,
-    _save,
     encode_rows,
     keep_training_kernels,
+    quick_attention,
+    save_adapter,
 )
 
 SETTINGS = VoiceSettings(
@@ -278,8 +278,8 @@ def test_a_kill_at_any_moment_of_saving_leaves_an_adapter(before: str | None, ti
         bot = BotFolder(tmp_path / str(step))
         bot.root.mkdir()
         if before:
-            _save(Written(before), loaded, bot.adapter)
-        killed = killed_at(step, lambda bot=bot: _save(Written("new"), loaded, bot.adapter))
+            save_adapter(Written(before), loaded, bot.adapter)
+        killed = killed_at(step, lambda bot=bot: save_adapter(Written("new"), loaded, bot.adapter))
         marks = set()
         if bot.has_adapter():  # what the next start asks
             names = ("adapter_config.json", "adapter_model.safetensors")
@@ -287,7 +287,7 @@ def test_a_kill_at_any_moment_of_saving_leaves_an_adapter(before: str | None, ti
             assert (bot.adapter / "housevoice_base.json").is_file()
         assert len(marks) <= 1
         found.append(marks.pop() if marks else None)
-        _save(Written("newest"), loaded, bot.adapter)
+        save_adapter(Written("newest"), loaded, bot.adapter)
         assert {file.name for file in bot.root.iterdir()} == {"adapter"}
         assert (bot.adapter / "adapter_config.json").read_text() == "newest"
         if not killed:
@@ -324,6 +324,6 @@ def test_a_full_disk_is_named_at_the_end_and_the_old_adapter_is_kept(
 @pytest.mark.parametrize(("dtype", "during"), [("bfloat16", "eager"), ("float32", "sdpa")])
 def test_attention_is_plain_only_while_a_cpu_trains_in_bfloat16(tiny_base: Path, dtype: str, during: str) -> None:
     loaded = load_base(str(tiny_base), device="cpu", dtype=dtype)
-    with _quick_attention(loaded):
+    with quick_attention(loaded):
         assert loaded.model.config._attn_implementation == during
     assert loaded.model.config._attn_implementation == "sdpa"
