@@ -194,7 +194,7 @@ class Ia3Voice(VoiceSettings):
     """Vectors that scale keys, values and the MLP."""
 
     method: Literal["ia3"] = "ia3"
-    learning_rate: Rate = _rate(5e-3)
+    learning_rate: Rate = _rate(1.5e-2)
     target_modules: str | list[str] | None = Field(
         None, description="layers that are tuned; default: those that PEFT knows for the family of the base"
     )
