@@ -102,7 +102,7 @@ def test_prompts_are_those_of_the_bot(sources: Sources) -> None:
     config, _ = load_config(sources.config)
     with Parts(config) as parts:
         rows = serve_preferences(parts.preferences(), unfitted_planner(parts))
-        bot = Chatbot.load(config.output)
+        bot = Chatbot.load(parts.folder.root)
         for row in rows:
             route = bot.chain.planner.plan(row.preference.question)
             if route.kind == "question":

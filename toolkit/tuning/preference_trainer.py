@@ -36,7 +36,7 @@ def preference_trainer(
     arguments: dict[str, Any]
     passes: dict[str, Any]
 
-    class TokenisedRows(kind):  # type: ignore[misc]
+    class TokenisedRows(kind):
         def _prepare_dataset(self, dataset: Any, *arguments: Any) -> Any:
             # TRL would render the prompts by itself: these are what serving renders.
             return dataset
