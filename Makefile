@@ -17,7 +17,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python tests/run_all.py
 
 fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -m "not e2e and not browser and not faults"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --dist loadfile -m "not e2e and not browser and not faults"
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
