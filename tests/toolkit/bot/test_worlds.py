@@ -72,7 +72,9 @@ def test_what_was_fitted_is_what_serves(case: World_) -> None:
     planner = bot.chain.planner
     assert planner.router is not None
     assert planner.gate is not None
-    assert planner.router.report["talk"] == len(world.language.talk)
+    about = len(world.language.talk_about) * len(planner.subjects)
+    assert about > 0
+    assert planner.router.report["talk"] == len(world.language.talk) + about
     assert any(note.startswith("Talk is told from questions") for note in notes)
     assert any(note.startswith("Gate judged on") for note in notes)
 
