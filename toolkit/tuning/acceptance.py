@@ -17,8 +17,11 @@ Rows = Sequence[tuple[Sequence[Message], str]]
 # A voice that says one fact in ten by heart says some where the notes say another. The base alone guesses a few right,
 # which is why it is measured beside.
 _MOST_RECITED = 0.1
-# Rows looked at for each measure: a mean over so many moves by a twentieth of a nat, and they take seconds.
+# Rows looked at for each loss: a mean over so many moves by a twentieth of a nat, and they take seconds.
 _MOST_ROWS = 48
+# For a share it takes more: over 48 replies, of which not all have numbers, that of the sample was 6%, or 11% with its
+# rows in another order.
+_MOST_REPLIES = 120
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def measure_tune(
     """
     general = talk_rows(general_talk())
     astray = [(general[number - 1][0], reply) for number, (_, reply) in enumerate(general)]
-    held, trained = held[:_MOST_ROWS], trained[:_MOST_ROWS]
+    held, trained = held[:_MOST_ROWS], trained[:_MOST_REPLIES]
 
     def loss(rows: Rows) -> float | None:
         return mean_loss(model, tokenizer, rows, max_length=max_length)

@@ -23,7 +23,6 @@ from toolkit.tuning.arguments import is_first_process, measured_rows, reporters,
 from toolkit.tuning.checkpoints import clear_incomplete, last_complete_checkpoint, sync_folder
 from toolkit.tuning.loss import trainer_class
 from toolkit.tuning.methods import check_method, peft_config
-from toolkit.tuning.quick_lora import quicken_lora
 from toolkit.tuning.record import record_base
 from toolkit.tuning.stages import after_training, base_to_tune, before_training
 from toolkit.tuning.trainer import safe_to_stop
@@ -308,7 +307,6 @@ def new_trainer(
         callbacks=[*watching, *reporters(settings, logs or work / "tensorboard")],
     )
     trainer.remove_callback(PrinterCallback)
-    quicken_lora(trainer.model)
     return trainer
 
 

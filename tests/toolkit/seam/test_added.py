@@ -11,12 +11,11 @@ from toolkit.store import Knowledge
 DOUBLE = VoiceSettings(rows_without_passages=0.0, rows_from_documents=0.5, replay_rows=0.5)
 
 
-def test_a_tenth_of_general_chat_is_added_by_itself_and_no_more(house: Knowledge) -> None:
+def test_nothing_is_added_unless_it_is_asked_for(house: Knowledge) -> None:
     planner, _ = make(house)
     rows = weave(EXAMPLES, planner, ALWAYS)
     assert document_rows(rows, planner, house.texts(), ALWAYS) == []
-    assert len(replay_rows(rows, ALWAYS)) == round(0.1 * len(EXAMPLES))
-    assert replay_rows(rows, ALWAYS.model_copy(update={"replay_rows": 0.0})) == []
+    assert replay_rows(rows, ALWAYS) == []
 
 
 def test_a_document_is_asked_as_the_bot_would_be_and_answers_in_its_own_words(house: Knowledge) -> None:
