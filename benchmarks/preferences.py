@@ -29,7 +29,6 @@ from toolkit.bot import BotFolder, Chatbot, write_config, write_lock
 from toolkit.bot.folder import read_config
 from toolkit.config import BotConfig
 from toolkit.examples import Example, Preference
-from toolkit.prompts import encode_pair
 from toolkit.seam import serve_preferences
 
 ROWS = 50
@@ -95,23 +94,19 @@ def lines(pairs: Sequence[Preference], loss: str) -> Iterator[dict[str, Any]]:
 
 def preferred_share(parts: Parts, pairs: Sequence[Preference], adapter: Path) -> float:
     """Return the share of pairs whose chosen reply is likelier than the other, on the weights that answer."""
-    import torch
-
     from toolkit.tuning import attach_adapter, lent_for_tuning
+    from toolkit.tuning.measuring import log_likelihood
 
     loaded, rows = parts.base(), serve_preferences(pairs, unfitted_planner(parts))
     found = []
-    with lent_for_tuning(loaded.model), torch.inference_mode():
+    with lent_for_tuning(loaded.model):
         model = attach_adapter(loaded.model, adapter)
         for row in rows:
-            likely = []
-            for reply, _ in row.preference.labelled():
-                ids, labels = encode_pair(loaded.tokenizer, row.messages, reply)
-                said = torch.tensor(labels[1:]) != -100
-                logits = model(input_ids=torch.tensor([ids], device=model.device)).logits[0, :-1][said].float().cpu()
-                wanted = torch.tensor(ids[1:])[said].unsqueeze(1)
-                likely.append(float(logits.log_softmax(-1).gather(1, wanted).sum()))
-            found.append(likely[0] > likely[1])
+            chosen, rejected = (
+                log_likelihood(model, loaded.tokenizer, row.messages, reply)
+                for reply, _ in row.preference.labelled()
+            )
+            found.append(chosen > rejected)
     return sum(found) / len(found)
 
 

@@ -11,9 +11,8 @@ from typing import Any
 from pipelines.parts import Parts
 from pipelines.prepare import code_hash, held_sources, unfitted_planner
 from pipelines.steps import Step, digest
-from pipelines.tune import TuneResult, measure, take_measured, told_of
+from pipelines.tune import TuneResult, measure, stopped_tune_named, take_measured, told_of
 from toolkit.config import PREFERENCE_KEYS
-from toolkit.errors import Interrupted
 from toolkit.examples import Example
 from toolkit.files import read_json, replace_folder
 from toolkit.seam import PreferenceRow, SeamRow, serve_preferences
@@ -114,15 +113,11 @@ def _train(parts: Parts, rows: Sequence[PreferenceRow], output: Path, made_from:
     assert parts.config.voice is not None
     with parts.base_for_tuning() as loaded:
         parts.note(f"Learning preferences on {loaded.device}, {loaded.dtype}; weights: {loaded.quantization}.")
-        try:
+        with stopped_tune_named():
             learnt = prefer(
                 rows, loaded, parts.config.voice, parts.folder.voice, output,
                 work=parts.folder.work / f"prefer-{made_from}", on_progress=parts.on_progress,
             )  # fmt: skip
-        except KeyboardInterrupt:
-            raise Interrupted(
-                "The tune was stopped.", "Run the same command again: it goes on from the last checkpoint."
-            ) from None
     return learnt.to_dict()
 
 

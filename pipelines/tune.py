@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,15 +159,26 @@ def _train(parts: Parts, rows: Sequence[SeamRow], held: Sequence[SeamRow], outpu
     with parts.base_for_tuning() as loaded:
         parts.note(f"Tuning on {loaded.device}, {loaded.dtype}; weights: {loaded.quantization}.")
         work = parts.folder.work / f"tune-{tune_digest(rows, parts.config, loaded.fingerprint)}"
-        try:
+        with stopped_tune_named():
             trained = train_adapter(
                 rows, loaded, parts.config.voice, output, work=work, held=held, on_progress=parts.on_progress
             )
-        except KeyboardInterrupt:
-            raise Interrupted(
-                "The tune was stopped.", "Run the same command again: it goes on from the last checkpoint."
-            ) from None
     return trained.to_dict()
+
+
+@contextmanager
+def stopped_tune_named() -> Iterator[None]:
+    """Turn Ctrl-C while a tune is set up or saved into an error that says how to go on.
+
+    Raises:
+        Interrupted: It was pressed.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "The tune was stopped.", "Run the same command again: it goes on from the last checkpoint."
+        ) from None
 
 
 def measure(parts: Parts, rows: Sequence[SeamRow], adapter: Path) -> Acceptance:

@@ -93,6 +93,27 @@ def _between(labels: Sequence[int]) -> list[int]:
     return [-100 if at < opens or at == len(labels) - 1 else label for at, label in enumerate(labels)]
 
 
+def log_likelihood(
+    model: Any, tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], reply: str
+) -> float:
+    """Return how likely a model holds a reply with its end of turn, in nats.
+
+    Args:
+        model: A causal language model in evaluation mode, with an adapter or without.
+        tokenizer: Its tokenizer.
+        messages: What the reply answers.
+        reply: The reply.
+    """
+    import torch
+
+    ids, labels = encode_pair(tokenizer, messages, reply)
+    said = torch.tensor(labels[1:]) != -100
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([ids], device=model.device)).logits[0, :-1].cpu()[said].float()
+    wanted = torch.tensor(ids[1:])[said].unsqueeze(1)
+    return float(logits.log_softmax(-1).gather(1, wanted).sum())
+
+
 def recited_share(
     model: Any, tokenizer: PreTrainedTokenizerBase, rows: Sequence[tuple[Sequence[Message], str]], *, max_length: int
 ) -> float | None:

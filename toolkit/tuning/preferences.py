@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -19,15 +17,16 @@ from toolkit.progress import Progress
 from toolkit.prompts import encode_pair
 from toolkit.tuning.adapters import attach_adapter
 from toolkit.tuning.arguments import is_first_process, reporters
-from toolkit.tuning.checkpoints import clear_incomplete, last_complete_checkpoint
+from toolkit.tuning.checkpoints import clear_incomplete
 from toolkit.tuning.preference_trainer import preference_trainer
 from toolkit.tuning.stages import keep_small_steps
 from toolkit.tuning.training import (
+    clear_run,
     full_disk_named,
     keep_training_kernels,
     quick_attention,
+    run,
     save_adapter,
-    stop_if_asked,
 )
 from toolkit.tuning.watching import stop_requests, watcher
 
@@ -193,10 +192,7 @@ def prefer(
         trainer.remove_callback(PrinterCallback)
         if settings.method != "qlora":
             keep_small_steps(trainer.model)
-        started = time.perf_counter()
-        trainer.train(resume_from_checkpoint=last_complete_checkpoint(work))
-        seconds = time.perf_counter() - started
-        stop_if_asked(request, trainer.state)
+        seconds = run(trainer, work, request)
         if is_first_process():
             save_adapter(trainer.model, loaded, output, selected_adapters=["default"])
     log = trainer.state.log_history
@@ -209,7 +205,5 @@ def prefer(
         losses=[(int(entry["step"]), entry["loss"]) for entry in log if "loss" in entry],
         margins=[(int(entry["step"]), entry["rewards/margins"]) for entry in log if "rewards/margins" in entry],
     )
-    trainer.accelerator.free_memory()  # it keeps the model and the optimizer alive otherwise
-    if is_first_process():
-        shutil.rmtree(work, ignore_errors=True)
+    clear_run(trainer, work)
     return report

@@ -147,20 +147,35 @@ def train_adapter(
             logs=output.with_name("tensorboard") / work.name, request=request, on_progress=on_progress,
         )  # fmt: skip
         before_training(trainer.model, tuned, settings, work)
-        started = time.perf_counter()
-        trainer.train(resume_from_checkpoint=last_complete_checkpoint(work))
-        seconds = time.perf_counter() - started
-        stop_if_asked(request, trainer.state)
+        seconds = run(trainer, work, request)
         if is_first_process():
             save_adapter(trainer.model, loaded, output, **after_training(trainer.model, loaded, settings, work))
     report = _report(trainer, rows, encoded, dropped, loaded, seconds)
-    trainer.accelerator.free_memory()  # it keeps the model and the optimizer alive otherwise
-    if is_first_process():
-        shutil.rmtree(work, ignore_errors=True)
+    clear_run(trainer, work)
     return report
 
 
-def stop_if_asked(request: StopRequest, state: Any) -> None:
+def run(trainer: Any, work: Path, request: StopRequest) -> float:
+    """Train, from the last complete checkpoint where there is one, and return how long it took, in seconds.
+
+    Raises:
+        Interrupted: Somebody wanted it to stop before its end.
+    """
+    started = time.perf_counter()
+    trainer.train(resume_from_checkpoint=last_complete_checkpoint(work))
+    seconds = time.perf_counter() - started
+    _stop_if_asked(request, trainer.state)
+    return seconds
+
+
+def clear_run(trainer: Any, work: Path) -> None:
+    """Free what a finished run holds: its memory, and its checkpoints."""
+    trainer.accelerator.free_memory()  # it keeps the model and the optimizer alive otherwise
+    if is_first_process():
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _stop_if_asked(request: StopRequest, state: Any) -> None:
     """Raise where a run was left before its end because somebody wanted it.
 
     Raises:

@@ -14,9 +14,10 @@ from toolkit.config import TAKE_PREFERENCES, VOICES, VoiceSettings
 from toolkit.errors import DataError
 from toolkit.examples import Preference
 from toolkit.models import LoadedModel
-from toolkit.prompts import answer_messages, encode_pair, render_prompt
+from toolkit.prompts import answer_messages, render_prompt
 from toolkit.seam import PreferenceRow
 from toolkit.tuning import attach_adapter, choose_loss, lent_for_tuning, prefer, train_adapter
+from toolkit.tuning.measuring import log_likelihood
 from toolkit.tuning.preferences import encode_preferences
 
 PREFERRED = SETTINGS.model_copy(update={"preference_learning_rate": 0.02, "preference_epochs": 4.0})
@@ -51,20 +52,14 @@ def voice(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def gaps(loaded: LoadedModel, adapter: Path) -> list[float]:
     """Return by how much each chosen reply is likelier than the rejected one, in nats."""
-    import torch
-
     found = []
-    with lent_for_tuning(loaded.model), torch.no_grad():
+    with lent_for_tuning(loaded.model):
         model = attach_adapter(loaded.model, adapter)
         for one in PAIRS:
-            likely = []
-            for reply, _ in one.preference.labelled():
-                ids, labels = encode_pair(loaded.tokenizer, one.messages, reply)
-                logits = model(input_ids=torch.tensor([ids])).logits[0, :-1].log_softmax(-1)
-                kept = torch.tensor(labels[1:])
-                said = logits.gather(1, kept.clamp(min=0).unsqueeze(1)).squeeze(1)
-                likely.append(float(said[kept != -100].sum()))
-            found.append(likely[0] - likely[1])
+            chosen, rejected = (
+                log_likelihood(model, loaded.tokenizer, one.messages, reply) for reply, _ in one.preference.labelled()
+            )
+            found.append(chosen - rejected)
     return found
 
 
