@@ -15,11 +15,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse, Response
 
+from pipelines.serving.limits import MAX_BODY
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HOSTS = ["127.0.0.1", "localhost"]
-MAX_BODY = 1 << 20  # bytes
 
 _PAGES = {"/", "/config", "/theme.css", "/favicon.ico", "/gradio_api/startup-events"}
 _FOLDERS = (

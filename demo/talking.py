@@ -15,7 +15,8 @@ import gradio as gr
 
 from demo.conversation import Conversation, Exchange, Stops, messages, turns, waiting
 from demo.sources import panel
-from demo.widgets import LONGEST_QUESTION, Talk, controls
+from demo.widgets import Talk, controls
+from pipelines.serving.limits import LONGEST_QUESTION
 from toolkit.errors import HousevoiceError
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from demo.sources import panel
+from pipelines.serving.limits import LONGEST_QUESTION
 from toolkit.errors import HousevoiceError
 from toolkit.scoring import read_questions
 
 if TYPE_CHECKING:
     from toolkit.bot import Chatbot
 
-LONGEST_QUESTION = 2000  # characters
 EXAMPLES = 4
 
 

@@ -18,11 +18,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from demo.conversation import Exchange, Stops, messages, turns
-from demo.guard import HOSTS, MAX_BODY, script_hash
+from demo.guard import HOSTS, script_hash
 from demo.page import build_app, build_page, serve
 from demo.sources import panel
 from demo.talking import FAILED, Talking, reply
-from demo.widgets import LONGEST_QUESTION, about, example_questions
+from demo.widgets import about, example_questions
+from pipelines.serving.limits import LONGEST_QUESTION, MAX_BODY
 from tests.conftest import ROOT, passage
 from toolkit.answering import Answer, Chain, Citation, EvidencePicker, RoutePlanner
 from toolkit.bot import Chatbot
