@@ -30,12 +30,36 @@ DEFAULT_SYSTEM = "You answer customers in the voice of the house. Use only the n
 UNTOLD = "unanswerable"
 
 
+# About so many letters make a token in the languages with an alphabet: for room that need not be kept to the token.
+LETTERS_PER_TOKEN = 4
+
+
 @dataclass(frozen=True)
 class Turn:
     """One exchange of a conversation: what was asked and what was replied."""
 
     question: str
     reply: str
+
+
+@dataclass(frozen=True)
+class ShownReply:
+    """An example reply as it is shown to a base that has no adapter.
+
+    Attributes:
+        question: What was asked.
+        reply: What the house replied.
+        notes: What the reply rests on; empty for small talk.
+    """
+
+    question: str
+    reply: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def letters(self) -> int:
+        """How much room it takes in a prompt."""
+        return len(_with_notes(self.question, self.notes)) + len(self.reply)
 
 
 # What the bundled base was grounded on: see pipelines/grounding. Another base understands them as they stand.
@@ -109,6 +133,7 @@ _REWRITTEN = (
     ("How heavy is the Oslo bike?", "It weighs 14 kg.", "And the price?", "What is the price of the Oslo bike?"),
     ("When is the library open?", "From 9 to 5.", "Is it closed on Sunday?", "Is the library closed on Sunday?"),
 )
+_NOTES, _QUESTION = "Notes:\n", "\n\nQuestion: "
 # Of an earlier reply, what it is about stands in its first words; the rest only takes time to read.
 _REPLY_LETTERS = 200
 
@@ -123,12 +148,33 @@ def _rewrite_task(history: Sequence[Turn], question: str) -> str:
     return "\n".join([*lines, f"Last question: {question}"])
 
 
+def with_examples(messages: Sequence[Message], shown: Sequence[ShownReply]) -> list[Message]:
+    """Put example replies before what is asked, as exchanges in which the house replied.
+
+    Args:
+        messages: What :func:`answer_messages` or :func:`talk_messages` laid out.
+        shown: Example replies, the one that is most like the question last.
+    """
+    exchanges = []
+    for item in shown:
+        exchanges.append({"role": "user", "content": _with_notes(item.question, item.notes)})
+        exchanges.append({"role": "assistant", "content": item.reply})
+    (system, *rest) = messages
+    return [system, *exchanges, *rest]
+
+
+def question_in(messages: Sequence[Message]) -> str:
+    """Return the question that messages ask, without its notes."""
+    content = messages[-1]["content"]
+    return content.partition(_QUESTION)[2] if content.startswith(_NOTES) else content
+
+
 def _with_notes(question: str, notes: Sequence[str]) -> str:
     """Put numbered notes before a question; the number is what a reply cites them by."""
     if not notes:
         return question
     listed = "\n".join(f"[{number}] {' '.join(note.split())}" for number, note in enumerate(notes, start=1))
-    return f"Notes:\n{listed}\n\nQuestion: {question}"
+    return f"{_NOTES}{listed}{_QUESTION}{question}"
 
 
 def template_of(tokenizer: PreTrainedTokenizerBase) -> str:

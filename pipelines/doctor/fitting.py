@@ -26,10 +26,10 @@ from toolkit.models.estimates import (
     shape_of,
     speed_of,
 )
+from toolkit.prompts import LETTERS_PER_TOKEN
 
-# Tokens of a sentence with its heading, and letters of a token: for lengths before anything is retrieved.
+# Tokens of a sentence with its heading: for lengths before anything is retrieved.
 _SENTENCE_TOKENS = 40
-_LETTERS_PER_TOKEN = 4
 # Memory that is free now may be wanted by others, and the estimate is off by a tenth or so.
 _SAFE_SHARE = 0.8
 _OVERNIGHT_SECONDS = 12 * 3600
@@ -105,7 +105,7 @@ def work_of(config: BotConfig, train: Sequence[Example], path: str | None) -> Wo
     rows = plain_rows(config, train)
     if path is None:
         texts = [("".join(message["content"] for message in row.messages), row.example.reply) for row in rows]
-        counts = [tuple(len(text) // _LETTERS_PER_TOKEN + 1 for text in pair) for pair in texts]
+        counts = [tuple(len(text) // LETTERS_PER_TOKEN + 1 for text in pair) for pair in texts]
         sizes = [(asked + said, said) for asked, said in counts]
     else:
         tokenizer = load_tokenizer(config.base.model, path, config.base.revision)

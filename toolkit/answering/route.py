@@ -17,15 +17,12 @@ from toolkit.answering.router import Kind, Router
 from toolkit.answering.thinking import Thought, reordered, think
 from toolkit.config import ChainSettings
 from toolkit.language import ENGLISH, Language, stems
-from toolkit.prompts import UNTOLD, Message, Turn, answer_messages, talk_messages
+from toolkit.prompts import LETTERS_PER_TOKEN, UNTOLD, Message, Turn, answer_messages, talk_messages
 
 if TYPE_CHECKING:
     from toolkit.engines.speaker import Speaker
     from toolkit.store import Knowledge
     from toolkit.store.retriever import Passage
-
-# About four letters make a token in the languages with an alphabet; the budget need not be kept to the token.
-_LETTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True)
@@ -258,7 +255,7 @@ class RoutePlanner:
         )
         if not whole:
             return best
-        room = self.settings.evidence_tokens * _LETTERS_PER_TOKEN
+        room = self.settings.evidence_tokens * LETTERS_PER_TOKEN
         kept: list[Evidence] = []
         for item in picked.evidence:
             if any(item.passage.id == other.passage.id for other in kept):

@@ -1,0 +1,284 @@
+"""A model on a server as an engine: streamed, stopped, sent again, with its voice by name where the server has it."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import importlib.util
+import queue
+import threading
+import weakref
+from collections.abc import AsyncIterator, Coroutine, Generator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from toolkit.engines.base import Abilities, Decoding, ScoredReply
+from toolkit.engines.speaker import CALLS_AT_ONCE
+from toolkit.errors import MissingExtra, ModelError
+from toolkit.progress import Progress
+from toolkit.prompts import Message
+from toolkit.servers import ModelAddress, check_model, list_adapters, list_models
+from toolkit.servers.address import OPENAI_HOST
+from toolkit.servers.faults import missing, named, refused, silent, unreachable
+
+if TYPE_CHECKING:
+    from langchain_openai import ChatOpenAI
+
+# How often a reply that is waited for looks whether it was cancelled, in seconds.
+_LOOK_SECONDS = 0.1
+# A server is there or is not; how long a model may think is the settings' to say.
+_CONNECT_SECONDS = 5.0
+# The client wants a key, and a server without keys reads none.
+_NO_KEY = "none"
+
+
+class RemoteEngine:
+    """A model on a server that speaks the OpenAI protocol, through LangChain's ``ChatOpenAI``.
+
+    Requests run in an event loop with a thread of its own, so that one can be cancelled from any thread; its
+    connection is closed then, at which a server stops writing. Several replies are asked for at once.
+
+    Args:
+        address: The server and the model.
+        adapter_name: The adapter that is the voice, as the server calls it; None where it has none.
+        timeout: Longest silence before and within a reply, in seconds.
+        retries: How often a request is sent again that failed before its reply began.
+        extra_body: Further fields of every request.
+
+    Raises:
+        MissingExtra: ``langchain-openai`` is not installed.
+    """
+
+    def __init__(
+        self,
+        address: ModelAddress,
+        *,
+        adapter_name: str | None = None,
+        timeout: float = 120.0,
+        retries: int = 2,
+        extra_body: dict[str, Any] | None = None,
+    ) -> None:
+        need_client()
+        self.address = address
+        self.adapter_name = adapter_name
+        self._timeout = timeout
+        self._retries = retries
+        self._extra = dict(extra_body or {})
+        self._loras: dict[str, int] = {}
+        self._loop = _Loop()
+        weakref.finalize(self, self._loop.close)
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it can do: no server tells how likely it holds a token that it did not write."""
+        return Abilities(adapter=self.adapter_name is not None, cancel=True, batch=True)
+
+    def check(self) -> None:
+        """See to it that the server runs, and has the model and its adapter.
+
+        Raises:
+            ModelError: It does not.
+        """
+        check_model(self.address)
+        if self.adapter_name is None:
+            return
+        if self.address.kind == "llamacpp":
+            listed = list(self._adapters())
+            known = self.adapter_name in self._adapters()
+        else:
+            listed = list_models(self.address) or []
+            known = self.adapter_name in listed
+        if not known:
+            has = f"it lists {named(listed)}" if listed else "it lists none"
+            raise ModelError(
+                f"The server at {self.address.url} has no adapter '{self.adapter_name}'; {has}.",
+                "Start it with the adapter (vllm --enable-lora --lora-modules NAME=FOLDER, llama-server --lora "
+                "FILE.gguf), or correct base.adapter_name.",
+            )
+
+    def generate(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        *,
+        adapter: bool,
+        decoding: Decoding = Decoding(),
+        on_progress: Progress | None = None,
+    ) -> list[str]:
+        """Write one reply to each conversation, some at a time, in their order.
+
+        Raises:
+            ModelError: The server does not answer, refuses, or has no such model.
+        """
+        turns = asyncio.Semaphore(CALLS_AT_ONCE)
+
+        async def write(messages: Sequence[Message]) -> str:
+            async with turns:
+                return "".join([piece async for piece in self._pieces(messages, adapter, decoding)]).strip()
+
+        running = [self._loop.start(write(messages)) for messages in conversations]
+        try:
+            for done, item in enumerate(concurrent.futures.as_completed(running), start=1):
+                item.result()  # the first that fails ends all
+                if on_progress:
+                    on_progress("Writing replies", done, len(running))
+            return [item.result() for item in running]
+        except Exception as error:
+            raise self._told(error) from error
+        finally:
+            for item in running:
+                item.cancel()
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        adapter: bool,
+        decoding: Decoding = Decoding(),
+        cancel: threading.Event | None = None,
+    ) -> Generator[str, None, None]:
+        """Yield the pieces of one reply as they come.
+
+        Closing the iterator, or setting ``cancel``, closes the connection.
+
+        Raises:
+            ModelError: The server does not answer, refuses, or has no such model.
+        """
+        pieces: queue.Queue[str | Exception | None] = queue.Queue()
+
+        async def work() -> None:
+            try:
+                async for piece in self._pieces(messages, adapter, decoding):
+                    pieces.put(piece)
+                pieces.put(None)
+            except Exception as error:  # noqa: BLE001 - handed to the reading thread, which raises it
+                pieces.put(error)
+
+        running = self._loop.start(work())
+        try:
+            while cancel is None or not cancel.is_set():
+                try:
+                    item = pieces.get(timeout=_LOOK_SECONDS)
+                except queue.Empty:
+                    continue
+                if item is None:
+                    return
+                if isinstance(item, Exception):
+                    raise self._told(item) from item
+                yield item
+        finally:
+            running.cancel()
+
+    def scored_replies(
+        self, conversations: Sequence[Sequence[Message]], token_text: str, max_new_tokens: int
+    ) -> list[ScoredReply] | None:
+        """Return None: a server does not tell."""
+        return None
+
+    async def _pieces(
+        self, messages: Sequence[Message], adapter: bool, decoding: Decoding
+    ) -> AsyncIterator[str]:
+        chunks = self._client.astream(list(messages), **self._request(adapter, decoding))
+        async for chunk in chunks:
+            if text := str(chunk.text):
+                yield text
+
+    def _request(self, adapter: bool, decoding: Decoding) -> dict[str, Any]:
+        """Return the fields of a request."""
+        body, fields = dict(self._extra), {"temperature": decoding.temperature}
+        if self.address.host == OPENAI_HOST:
+            fields["max_completion_tokens"] = decoding.max_new_tokens
+        else:
+            body["max_tokens"] = decoding.max_new_tokens  # the other name is unknown to several servers
+        if decoding.temperature > 0:
+            fields["seed"] = decoding.seed
+        if self.adapter_name is not None and self.address.kind == "llamacpp":
+            # All of them each time: a request that names none is answered with those that the server began with.
+            scale = {self.adapter_name: float(adapter)}
+            body["lora"] = [{"id": id_, "scale": scale.get(name, 0.0)} for name, id_ in self._adapters().items()]
+        elif self.adapter_name is not None and adapter:
+            fields["model"] = self.adapter_name  # type: ignore[assignment]
+        return fields | {"extra_body": body}
+
+    def _adapters(self) -> dict[str, int]:
+        """Return the adapters of a llama.cpp server, asked for once."""
+        if not self._loras:
+            self._loras = list_adapters(self.address)
+        return self._loras
+
+    @cached_property
+    def _client(self) -> ChatOpenAI:
+        import openai
+        from langchain_openai import ChatOpenAI
+
+        patience = openai.Timeout(self._timeout, connect=_CONNECT_SECONDS)
+        # A client of its own: LangChain's is shared by all models, and this one lives in this loop. What runs on this
+        # machine is not asked for through a proxy for the world outside.
+        http = openai.DefaultAsyncHttpxClient(timeout=patience, trust_env=not self.address.is_local)
+        return ChatOpenAI(
+            model=self.address.model,
+            base_url=self.address.url,
+            api_key=self.address.key or _NO_KEY,  # type: ignore[arg-type]
+            timeout=patience,
+            stream_chunk_timeout=self._timeout,
+            max_retries=self._retries,
+            http_async_client=http,
+            use_responses_api=False,
+        )
+
+    def _told(self, error: Exception) -> Exception:
+        """Return what went wrong with its remedy; an error that is ours as it is."""
+        import openai
+
+        address = self.address
+        if isinstance(error, TimeoutError | openai.APITimeoutError):
+            return silent(address, self._timeout)
+        if isinstance(error, openai.APIConnectionError):
+            return unreachable(address, str(error.__cause__ or error).rstrip("."))
+        if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+            return refused(address)
+        if isinstance(error, openai.NotFoundError):
+            listed: list[str] | None = None
+            with contextlib.suppress(ModelError):
+                listed = list_models(address)
+            return missing(address, address.model, listed)
+        if isinstance(error, openai.RateLimitError):
+            return ModelError(
+                f"The server at {address.url} turns requests away: {error.message}", "Wait a while and ask again."
+            )
+        if isinstance(error, openai.APIError):
+            return ModelError(
+                f"The server at {address.url} could not answer: {error.message}",
+                "Look into the server's log; a prompt may be too long for it: lower chain.evidence_tokens or "
+                "base.example_tokens, or give the model a longer context.",
+            )
+        return error
+
+
+class _Loop:
+    """An event loop that runs in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="housevoice-requests", daemon=True).start()
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
+        """Start something; cancelling what is returned cancels it where it waits."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+def need_client() -> None:
+    """See to it that the client of model servers is there.
+
+    Raises:
+        MissingExtra: It is not installed.
+    """
+    if importlib.util.find_spec("langchain_openai") is None:
+        raise MissingExtra(
+            "A model on a server needs langchain-openai, which is not installed.",
+            "Install it with: pip install 'housevoice[remote]'",
+        )
