@@ -21,8 +21,10 @@ from toolkit.progress import Progress
 from toolkit.prompts import template_hash
 from toolkit.scoring import (
     Question,
+    Voice,
     VoiceClassifier,
     VoiceScores,
+    judge,
     read_questions,
     score_answers,
     score_voice,
@@ -126,10 +128,12 @@ def measure(
     started = time.perf_counter()
     voice, samples = _measure_voice(bot, train, held, on_progress) if bot.has_voice else (None, [])
     answers = _ask(bot, asked, on_progress)
+    own = Voice.of([example.reply for example in train], bot.chain.planner.language)
+    judged = [judge(question, answer, own) for question, answer in zip(asked, answers, strict=True)]
     gate = bot.chain.gate
     result = Evaluation(
         bot=bot.config.name,
-        answers=score_answers(asked, answers) if asked else None,
+        answers=score_answers(judged) if asked else None,
         voice=voice,
         gate=gate.report if gate else None,
         seconds=time.perf_counter() - started,

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.answering.figures import Report, read_lines, share
-from benchmarks.answering.wording import digits
 from toolkit.errors import HousevoiceError
 from toolkit.language import stems
+from toolkit.scoring.wording import digits
 
 if TYPE_CHECKING:
     from toolkit import Chatbot

@@ -9,18 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.answering.figures import Report, read_lines, share
-from benchmarks.answering.wording import (
-    Known,
-    Voice,
-    first_factual,
-    made_up,
-    obeyed,
-    repeats_itself,
-    repeats_question,
-    says_untold,
-    sentences,
-)
-from toolkit.scoring import Question, holds_facts, read_questions
+from benchmarks.answering.wording import obeyed, repeats_itself, repeats_question, says_untold
+from toolkit.scoring import Question, Voice, judge, read_questions
 
 if TYPE_CHECKING:
     from toolkit import Answer
@@ -30,25 +20,15 @@ FACTS, CITED_FIRST, DECLINED, WRONGLY_DECLINED, FIRST_SENTENCE, MADE_UP = 0.88, 
 _BATCH = 16
 
 
-def shown_passages(answer: Answer) -> list[str]:
-    """Return the texts of an answer's passages, with what names them: file and headings."""
-    return [f"{passage.source} {getattr(passage, 'heading', '')}\n{passage.text}" for passage in answer.passages]
-
-
 def question_details(question: Question, kind: str | None, answer: Answer, voice: Voice) -> dict[str, Any]:
     """Measure one answer to one question."""
-    passages = shown_passages(answer)
-    first = None if answer.abstained else first_factual(answer.text, question.question, passages, voice)
-    said = [] if answer.abstained else sentences(answer.text)
-    cited = [citation.source for citation in answer.citations]
-    known = Known.of([question.question, *passages])
-    invented = {text: why for text in said if (why := made_up(text, known, voice))}
+    found = judge(question, answer, voice)
     return {
         "question": question.question, "kind": kind, "unanswerable": question.unanswerable, "reply": answer.text,
-        "abstained": answer.abstained, "facts": not answer.abstained and holds_facts(answer.text, question.facts),
-        "first_factual": first, "first_right": first is not None and holds_facts(first, question.facts),
-        "cited": cited, "sources": list(question.sources), "found": [passage.source for passage in answer.passages[:5]],
-        "sentences": len(said), "made_up": invented, "replaced": list(answer.replaced),
+        "abstained": answer.abstained, "facts": bool(found.facts), "first_factual": found.first_sentence,
+        "first_right": bool(found.first_fact), "cited": [citation.source for citation in answer.citations],
+        "cited_first": found.cited_first, "cited_right": found.cited, "found": found.found,
+        "sentences": found.sentences, "made_up": found.made_up, "replaced": list(answer.replaced),
     }  # fmt: skip
 
 
@@ -56,13 +36,12 @@ def add_question_figures(report: Report, rows: Sequence[Mapping[str, Any]]) -> N
     """Add what the answers to the test questions come to."""
     yes = [row for row in rows if not row["unanswerable"]]
     no = [row for row in rows if row["unanswerable"]]
-    sourced = [row for row in yes if row["sources"]]
+    sourced = [row for row in yes if row["cited_first"] is not None]
     report.add("facts in the answer", share(row["facts"] for row in yes), FACTS, of=len(yes))
-    first = share(row["cited"][:1] != [] and row["cited"][0] in row["sources"] for row in sourced)
+    first = share(row["cited_first"] for row in sourced)
     report.add("a right source cited first", first, CITED_FIRST, of=len(sourced))
-    any_right = share(bool(set(row["cited"]) & set(row["sources"])) for row in sourced)
-    report.add("a right source cited at all", any_right, of=len(sourced))
-    found = share(bool(set(row["found"]) & set(row["sources"])) for row in sourced)
+    report.add("a right source cited at all", share(row["cited_right"] for row in sourced), of=len(sourced))
+    found = share(row["found"] for row in sourced)
     report.add("a right source among the first five passages", found, of=len(sourced))
     report.add("unanswerable declined", share(row["abstained"] for row in no), DECLINED, of=len(no))
     for kind in ("near", "foreign"):

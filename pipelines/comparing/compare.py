@@ -20,7 +20,7 @@ from toolkit.config import BotConfig, load_config
 from toolkit.errors import ConfigError, DataError, HousevoiceError, Interrupted
 from toolkit.files import read_json, replace_folder
 from toolkit.progress import Note, Progress
-from toolkit.scoring import VoiceClassifier, holds_facts
+from toolkit.scoring import VoiceClassifier, holds_facts, mean_between
 from toolkit.seam import weave
 
 if TYPE_CHECKING:
@@ -297,29 +297,3 @@ def _judge(trials: list[dict[str, Any]], facts: Sequence[Any], train: Sequence[s
         if found["losses"]:
             losses, tokens = zip(*found["losses"], strict=True)
             found["held_out_loss"] = mean_between(losses, tokens)
-
-
-def mean_between(
-    values: Sequence[bool | float], weights: Sequence[float] | None = None, seed: int = 0
-) -> tuple[float, float, float]:
-    """Return a mean with its 95% interval, by a percentile bootstrap (Efron 1979) over 2,000 draws.
-
-    Args:
-        values: One a prompt.
-        weights: What each counts for; default: all the same.
-        seed: Seed of the draws.
-
-    Example:
-        >>> mean_between([True] * 4)
-        (1.0, 1.0, 1.0)
-        >>> mean_between([1.0, 4.0], [2, 1])[0]
-        2.0
-    """
-    import numpy as np
-
-    each = np.asarray(values, dtype=float)
-    share = np.ones_like(each) if weights is None else np.asarray(weights, dtype=float)
-    drawn = np.random.default_rng(seed).integers(len(each), size=(2000, len(each)))
-    means = (each * share)[drawn].sum(1) / share[drawn].sum(1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(np.average(each, weights=share)), float(low), float(high)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.answering.wording import Voice
+from toolkit.scoring import Voice
 
 # Greeting, fact, remark, farewell, as the sample's keeper has them.
 REPLIES = [

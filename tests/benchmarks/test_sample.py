@@ -19,18 +19,11 @@ from benchmarks.answering.sample import (
     add_repeats,
     question_details,
 )
-from benchmarks.answering.wording import (
-    Known,
-    Voice,
-    made_up,
-    obeyed,
-    repeats_itself,
-    repeats_question,
-    sentences,
-)
+from benchmarks.answering.wording import obeyed, repeats_itself, repeats_question
 from toolkit.language.en import TAKEOVER, TALK
 from toolkit.prompts import DEFAULT_SYSTEM
-from toolkit.scoring import Question
+from toolkit.scoring import Question, Voice
+from toolkit.scoring.wording import Known, made_up, sentences
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 ASKED = Question("How long does the Ember run?", facts=(("38 hours",),), sources=("ember.md",))

@@ -12,7 +12,6 @@ import pytest
 
 from pipelines.build import build
 from pipelines.comparing import compare, install
-from pipelines.comparing.compare import mean_between
 from pipelines.comparing.page import pareto_front
 from pipelines.comparing.trial import RESULT, Work, passes_of, trial
 from tests.conftest import Sources
@@ -121,9 +120,3 @@ def test_passes_make_as_many_updates_as_are_wanted(steps: int, rows: int, batch:
 def test_the_front_is_what_no_other_beats() -> None:
     assert pareto_front([]) == []
     assert pareto_front([(2.0, 0.9), (1.0, 0.5), (1.0, 0.6), (3.0, 0.9)]) == [2, 0]
-
-
-def test_an_interval_holds_its_mean_and_narrows_with_more() -> None:
-    few, many = mean_between([True, False] * 5), mean_between([True, False] * 200)
-    assert few[0] == many[0] == 0.5
-    assert few[1] < many[1] < 0.5 < many[2] < few[2]

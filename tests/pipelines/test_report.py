@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from toolkit.bot import BotFolder
 from toolkit.scoring import AnswerScores, VoiceScores
 
-SCORES = AnswerScores(8, 4, 0.75, 0.875, 1.0, 0.5, None, 1.5)
+SCORES = AnswerScores(8, 4, 0.75, 0.875, 1.0, 0.5, None)
 ASKED: dict[str, Any] = {
     "question": "How <b>long</b>?",
     "answer": "38 <script>h</script>",

@@ -27,6 +27,7 @@ class Question:
         sources: The files that hold the answer.
         unanswerable: Whether the documents do not tell.
         split: Name of the part of the file that it belongs to, or None.
+        paraphrases: The same question in other words: what ``housevoice eval --perturb`` asks as well.
     """
 
     question: Filled
@@ -34,6 +35,7 @@ class Question:
     sources: tuple[Filled, ...] = ()
     unanswerable: StrictBool = False
     split: Filled | None = None
+    paraphrases: tuple[Filled, ...] = ()
 
 
 _ROWS = TypeAdapter(Question)

@@ -11,7 +11,21 @@ import pytest
 from tests.conftest import passage
 from toolkit.answering import Answer, Citation
 from toolkit.errors import DataError
-from toolkit.scoring import Question, VoiceClassifier, holds_facts, read_questions, score_answers, score_voice
+from toolkit.scoring import (
+    MEASURES,
+    Question,
+    Voice,
+    VoiceClassifier,
+    estimate,
+    holds_facts,
+    judge,
+    mean_between,
+    paired_difference,
+    read_questions,
+    score_answers,
+    score_voice,
+)
+from toolkit.scoring.intervals import questions_needed
 
 
 @pytest.mark.parametrize(
@@ -86,46 +100,110 @@ def test_each_bad_line_of_questions_is_numbered_and_explained(tmp_path: Path) ->
         assert f"line {number}: {reason}" in line
 
 
-def answer(
-    text: str, *, cites: str = "", abstained: bool = False, found: tuple[str, ...] = (), total: float = 1.0
-) -> Answer:
-    citations = [Citation(cites, None, "quote")] if cites else []
+SILENT = Voice.of([])
+
+
+def answer(text: str, *, cites: str = "", abstained: bool = False, found: tuple[str, ...] = ()) -> Answer:
+    citations = [Citation(source, None, "quote") for source in cites.split()]
     passages = [passage("text", source=source, number=index) for index, source in enumerate(found)]
-    return Answer("q", text, citations, passages, abstained, True, {"total": total}, "q")
+    return Answer("q", text, citations, passages, abstained, True, {"total": 1.0}, "q")
 
 
 def test_shares_are_over_what_applies() -> None:
     asked = Question("q", (("38",),), ("lamp.md",))
     no = Question("q", unanswerable=True)
     pairs: list[tuple[Question, Answer]] = [
-        (asked, answer("38", cites="lamp.md", found=("a", "b", "c", "d", "lamp.md"), total=2.0)),
-        (asked, answer("38", cites="kite.md", found=("a", "b", "c", "d", "e", "lamp.md"), total=4.0)),
-        (asked, answer("38 I do not know", abstained=True, total=9.0)),
-        (asked, answer("39", cites="lamp.md", found=("lamp.md",), total=1.0)),
-        (no, answer("no", abstained=True, total=3.0)),
-        (no, answer("yes", total=5.0)),
+        (asked, answer("38", cites="lamp.md", found=("a", "b", "c", "d", "lamp.md"))),
+        (asked, answer("38", cites="kite.md", found=("a", "b", "c", "d", "e", "lamp.md"))),
+        (asked, answer("38 I do not know", abstained=True)),
+        (asked, answer("39", cites="kite.md lamp.md", found=("lamp.md",))),
+        (no, answer("no", abstained=True)),
+        (no, answer("yes")),
     ]
-    scores = score_answers([q for q, _ in pairs], [a for _, a in pairs])
+    judged = [judge(question, said, SILENT) for question, said in pairs]
+    scores = score_answers(judged)
     assert (scores.answerable, scores.unanswerable) == (4, 2)
     assert scores.facts == 0.5  # an answer that declines holds no fact, whatever it says
     assert scores.cited == 0.5
     assert scores.retrieved == 0.5  # the first five passages count
     assert scores.declined_wrong == 0.25
     assert scores.declined_right == 0.5
-    assert scores.seconds == 3.5
+    assert [one.cited_first for one in judged] == [True, False, False, False, None, None]
+    assert [one.rank for one in judged] == [1 / 5, 1 / 6, 0.0, 1.0, None, None]
+    assert [one.grounded is None for one in judged] == [False, False, True, False, True, False]
 
 
 def test_what_cannot_be_measured_is_none() -> None:
-    scores = score_answers([Question("q", unanswerable=True)], [answer("no", abstained=True)])
+    scores = score_answers([judge(Question("q", unanswerable=True), answer("no", abstained=True), SILENT)])
     assert scores.facts is None
     assert scores.cited is None
     assert scores.declined_wrong is None
     assert scores.declined_right == 1.0
+    bare = judge(Question("q", sources=("lamp.md",)), answer("yes"), SILENT, documents=False)
+    assert (bare.facts, bare.first_fact, bare.found, bare.rank, bare.cited) == (None, None, None, None, False)
 
 
-def test_answers_and_questions_must_match() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        score_answers([Question("q")], [])
+def test_sentences_are_held_against_the_evidence() -> None:
+    asked = Question("How long does it burn?", (("38 hours",),))
+    said = answer("The lamp weighs 44 grams. It burns for 38 hours.")
+    told = [passage("The lamp burns for 38 hours.")]
+    found = judge(asked, said, SILENT, evidence=told)
+    assert (found.grounded, found.made_up) == (0.5, {"The lamp weighs 44 grams.": "number 44"})
+    assert (found.facts, found.first_fact, found.first_sentence) == (True, False, "The lamp weighs 44 grams.")
+
+
+def test_every_measure_is_of_an_answer() -> None:
+    judged = [judge(Question("q", unanswerable=True), answer("no", abstained=True), SILENT)]
+    assert {measure.name: measure.of(judged)[0] for measure in MEASURES if measure.of(judged)[0] is not None} == {
+        "declined_right": True
+    }
+
+
+def test_an_interval_narrows_with_more_questions() -> None:
+    few, many = mean_between([True, False] * 5), mean_between([True, False] * 200)
+    assert few[0] == many[0] == 0.5
+    assert few[1] < many[1] < 0.5 < many[2] < few[2]
+    assert estimate([None, None]) is None
+    only = estimate([None, True, False])
+    assert only is not None
+    assert (only.value, only.of) == (0.5, 2)
+
+
+def test_a_difference_is_of_the_same_questions() -> None:
+    hard = [True, False] * 50
+    better = [True] * 12 + hard[12:]
+    found = paired_difference(better, hard)
+    assert found is not None
+    assert (found.value, found.of, found.unlike, found.tells) == (pytest.approx(0.06), 100, 6, True)
+    # Were they other questions, 56 of 100 would not be told from 50.
+    assert mean_between(better)[1] < 0.5
+    none = paired_difference(hard, hard)
+    assert none is not None
+    assert (none.value, none.unlike, none.tells, none.needed) == (0.0, 0, False, None)
+    assert paired_difference([True, None], [None, False]) is None
+
+
+def test_a_handful_of_questions_tells_nothing() -> None:
+    five = paired_difference([True] * 5, [False] * 5)
+    assert five is not None
+    assert (five.low, five.tells) == (1.0, False)
+    six = paired_difference([True] * 6, [False] * 6)
+    assert six is not None
+    assert six.tells
+
+
+def test_the_questions_needed_are_enough_in_four_runs_of_five() -> None:
+    import numpy as np
+
+    draw = np.random.default_rng(0)
+    seen = draw.choice([1.0, 0.0, -1.0], size=400, p=[0.25, 0.65, 0.10])
+    needed = questions_needed(seen.tolist())
+    assert needed is not None
+    runs = draw.choice(seen, size=(2000, needed))
+    told = np.abs(runs.mean(1)) > 1.96 * runs.std(1, ddof=1) / np.sqrt(needed)
+    assert told.mean() == pytest.approx(0.8, abs=0.03)
+    assert questions_needed([1.0]) is None
+    assert questions_needed([1.0, -1.0]) is None
 
 
 def test_a_classifier_learns_a_voice_and_scores_it() -> None:
