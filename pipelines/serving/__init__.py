@@ -9,6 +9,8 @@
 | requests | what clients send, read and checked |
 | responses | what they are sent |
 | queueing | one job at a time on the model, in fair turns, each to be stopped |
+| work | what a bot does for its clients |
 | metrics | counts and seconds |
 | app | the endpoints |
+| serve | a bot, until Ctrl-C |
 """

@@ -24,7 +24,7 @@ from toolkit.store import Knowledge, Passage
 from toolkit.testing import HashEmbedder
 
 QUESTION = "How long does the Ember lamp burn on a full battery?"
-COMMANDS = ("init", "build", "ingest", "tune", "chat", "ask", "search", "demo", "eval", "doctor")
+COMMANDS = ("init", "build", "ingest", "tune", "chat", "ask", "search", "serve", "demo", "eval", "doctor")
 HELP_SECONDS = 0.5
 
 

@@ -2,6 +2,7 @@
 
 from toolkit.bot.chatbot import Chatbot, open_knowledge, open_reader
 from toolkit.bot.folder import BotFolder, read_config, write_config
+from toolkit.bot.history import as_turns
 from toolkit.bot.lock import Inputs, Lock, check_lock, installed_versions, read_lock, write_lock
 from toolkit.bot.parts import ChainParts, read_parts, write_parts
 from toolkit.bot.stream import AnswerStream
@@ -13,6 +14,7 @@ __all__ = [
     "Chatbot",
     "Inputs",
     "Lock",
+    "as_turns",
     "check_lock",
     "installed_versions",
     "open_knowledge",
