@@ -70,6 +70,11 @@ class BotFolder:
         return self.root / "report"
 
     @property
+    def builds(self) -> Path:
+        """A line a build: when it was, and what was measured of it."""
+        return self.root / "builds.jsonl"
+
+    @property
     def work(self) -> Path:
         """Unfinished work that a later run goes on from."""
         return self.root / ".work"
