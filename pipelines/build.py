@@ -15,10 +15,10 @@ from pipelines.prepare import Prepared, PrepareStep
 from pipelines.report import Evaluation
 from pipelines.steps import do
 from pipelines.tune import TuneResult, TuneStep
-from toolkit.bot import Chatbot, write_config, write_lock, write_parts
+from toolkit.bot import Chatbot, write_config, write_lock, write_parts, write_shown
 from toolkit.config import load_config
 from toolkit.progress import Note, Progress
-from toolkit.prompts import template_hash
+from toolkit.seam import shown_replies
 
 STEPS = ("ingest", "tune", "evaluate")
 
@@ -96,7 +96,7 @@ def build_from(parts: Parts, *, steps: Collection[str] = STEPS, accept: bool = F
     """Build a bot with parts that are opened as they are needed; otherwise as :func:`build`."""
     result = BuildResult(parts.folder.root)
     parts.check_inputs()
-    tuning = parts.config.voice is not None and "tune" in steps
+    tuning = parts.tunes and "tune" in steps
     if tuning:
         parts.check_method()
     if parts.config.knowledge and "ingest" in steps:
@@ -121,8 +121,10 @@ def build_from(parts: Parts, *, steps: Collection[str] = STEPS, accept: bool = F
 
 def _write(parts: Parts, prepared: Prepared) -> None:
     """Write the bot: its settings, what its chain serves with, and what it was built with."""
-    parts.lock.template = template_hash(parts.tokenizer())
+    parts.lock.template = parts.template()
     parts.lock.base = {"name": parts.config.base.model, "fingerprint": parts.fingerprint()}
     write_config(parts.folder, parts.config)
     write_parts(parts.folder, prepared.chain)
+    elsewhere = parts.config.base.address is not None
+    write_shown(parts.folder, shown_replies(prepared.rows, prepared.chain.lexicon) if elsewhere else ())
     write_lock(parts.folder, parts.lock)

@@ -14,11 +14,10 @@ from pipelines.report import Evaluation, summary_lines
 from pipelines.steps import Step, digest
 from toolkit.answering import Answer
 from toolkit.answering.evidence import units_of
-from toolkit.bot import BotFolder, Chatbot, check_lock, write_lock
+from toolkit.bot import BotFolder, Chatbot, write_lock
 from toolkit.examples import Example, read_examples, split_examples
 from toolkit.files import write_text
 from toolkit.progress import Progress
-from toolkit.prompts import template_hash
 from toolkit.scoring import (
     Question,
     Voice,
@@ -66,8 +65,8 @@ class EvaluateStep(Step[Evaluation | None]):
             AdapterMismatch: The base is not the one that the bot was built on.
             ModelError: The base cannot be loaded, or renders other prompts.
         """
-        made_from, base = self.made_from(parts), parts.base()
-        check_lock(parts.lock, fingerprint=base.fingerprint, template=template_hash(base.tokenizer))
+        made_from = self.made_from(parts)
+        parts.check_lock()
         bot = Chatbot.assemble(parts.folder, parts.config, parts.speaking_model(), parts.knowledge(), parts.reader())
         asked = parts.questions(parts.config.evaluation.split)
         result = measure(bot, asked, *parts.examples(), on_progress=parts.on_progress)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -12,20 +10,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from pipelines.inputs import find_documents, read_voice
-from toolkit.bot import BotFolder, Lock, read_lock
+from pipelines.inputs import Inputs, read_voice
+from toolkit.bot import BotFolder, Lock, check_lock, open_elsewhere, read_lock, with_voice
 from toolkit.config import BaseSettings, BotConfig, ChainSettings, KnowledgeSettings, VoiceSettings
-from toolkit.examples import Example, Preference, read_preferences
+from toolkit.examples import Example
 from toolkit.progress import Note, Progress
-from toolkit.scoring import Question, of_split, read_questions
+from toolkit.prompts import template_hash
+from toolkit.scoring import Question, read_questions
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
-    from langchain_core.language_models import BaseChatModel
     from transformers import PreTrainedTokenizerBase
 
-    from toolkit.documents import FoundFile
     from toolkit.embedding import Embedder
+    from toolkit.engines import HouseChatModel
     from toolkit.models import LoadedModel
     from toolkit.reader import Reader
     from toolkit.store import Knowledge
@@ -78,7 +76,7 @@ class Openers:
     questions: Callable[[Path], list[Question]] = read_questions
 
 
-class Parts:
+class Parts(Inputs):
     """What a job works with. Use it in a ``with``: the end closes what was opened.
 
     Args:
@@ -102,16 +100,13 @@ class Parts:
         on_note: Note | None = None,
     ) -> None:
         assert config.output is not None
-        self.config = config
+        self._openers = openers or Openers()
+        super().__init__(config, self._openers.examples, self._openers.questions)
         self.folder = BotFolder(config.output)
         self.on_progress = on_progress
         self.note: Note = on_note or (lambda text: None)
-        self.opened: Counter[str] = Counter()
-        self._openers = openers or Openers()
-        self._hashes: dict[Path, str] = {}
-        self._preference_hash = ""
         self._base: LoadedModel | None = None
-        self._model: BaseChatModel | None = None
+        self._model: HouseChatModel | None = None
         self._knowledge: Knowledge | None = None
         self._fingerprint: str | None = None
 
@@ -128,12 +123,20 @@ class Parts:
         """Tell whether the adapter that is there was made by a tune of this bot."""
         return self.folder.has_adapter() and bool(self.lock.inputs.tune) and self.folder.tune_report.is_file()
 
+    @property
+    def tunes(self) -> bool:
+        """Whether the voice is an adapter that is tuned here: on a model that runs elsewhere none can be."""
+        return self.config.voice is not None and self.config.base.address is None
+
     def check_inputs(self) -> None:
-        """Read every input, so that a mistake in one shows before the long work.
+        """Read every input, so that a mistake in one shows before the long work; a base elsewhere must be there.
 
         Raises:
             DataError: One is missing or malformed.
+            ModelError: The server of the base does not answer, or lacks it.
         """
+        if self.config.base.address:
+            self.model()
         self.documents()
         self.examples()
         if self.preferences():
@@ -156,75 +159,6 @@ class Parts:
 
         assert self.config.voice is not None
         check_method(self.config.voice, choose_device(self.config.base.device).value)
-
-    def documents(self) -> list[FoundFile]:
-        """Return the files of the bot; none where it is to have no documents."""
-        return self._documents if self.config.knowledge else []
-
-    @cached_property
-    def _documents(self) -> list[FoundFile]:
-        assert self.config.knowledge is not None
-        return find_documents(self.config.knowledge)
-
-    def examples(self) -> tuple[list[Example], list[Example]]:
-        """Return the example replies to train on and to measure on; none where the bot is to have no voice."""
-        return self._examples if self.config.voice else ([], [])
-
-    @cached_property
-    def _examples(self) -> tuple[list[Example], list[Example]]:
-        assert self.config.voice is not None
-        self._remember(self.config.voice.examples)
-        self.opened["examples"] += 1
-        return self._openers.examples(self.config.voice)
-
-    def preferences(self) -> list[Preference]:
-        """Return the preferences; none where the bot names no file of them."""
-        return self._preferences if self.config.voice and self.config.voice.preferences else []
-
-    def preference_hash(self) -> str:
-        """Name the preferences by the content that their file had when it was read."""
-        self.preferences()
-        return self._preference_hash
-
-    @cached_property
-    def _preferences(self) -> list[Preference]:
-        assert self.config.voice is not None
-        file = self.config.voice.preferences
-        assert file is not None
-        self.opened["preferences"] += 1
-        # Just before it is read, see _remember; apart from what the voice is made from.
-        self._preference_hash = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
-        return read_preferences(file)
-
-    def questions(self, split: str | None) -> list[Question]:
-        """Return the questions of a split, or all for None; none where the bot names no file of them."""
-        file = self.config.evaluation.questions
-        return of_split(self._questions, split, file) if file else []
-
-    @cached_property
-    def _questions(self) -> list[Question]:
-        file = self.config.evaluation.questions
-        assert file is not None
-        self._remember(file)
-        self.opened["questions"] += 1
-        return self._openers.questions(file)
-
-    def calibration(self) -> list[Question]:
-        """Return the questions that the gate is fitted on beside the bot's own rows."""
-        split = self.config.evaluation.calibration_split
-        return self.questions(split) if split is not None else []
-
-    def input_hashes(self) -> list[str]:
-        """Name the files of examples and of questions by the content that they had when they were read."""
-        self.examples()
-        if self.config.evaluation.questions:
-            self.questions(None)
-        return [self._hashes[file] for file in sorted(self._hashes)]
-
-    def _remember(self, file: Path) -> None:
-        """Note the content of a file just before it is read: one changed afterwards counts as changed next time."""
-        if file.is_file():  # the reading of one that is missing names the remedy
-            self._hashes[file] = hashlib.sha256(file.read_bytes()).hexdigest()
 
     @cached_property
     def _embedder(self) -> Embedder:
@@ -340,24 +274,31 @@ class Parts:
         self._fingerprint = loaded.fingerprint
         return loaded
 
-    def model(self) -> BaseChatModel:
+    def model(self) -> HouseChatModel:
         """Return the base as a chat model that thinks; it has a voice once :meth:`speaking_model` was asked for."""
         from toolkit.engines import HouseChatModel, TextEngine
 
+        if self._model is None and self.config.base.address:
+            self._model = open_elsewhere(self.config.base)
         if self._model is None:
             self._model = HouseChatModel(engine=TextEngine(self.base()))
         return self._model
 
-    def speaking_model(self) -> BaseChatModel:
+    def speaking_model(self) -> HouseChatModel:
         """Return the base as a chat model with the adapter in the bot folder, if the bot is to have a voice.
 
-        The adapter is put into the very layers of the base, so that the tune must be over.
+        On a server it is the server's adapter, or example replies in the prompts. Here it is put into the very layers
+        of the base, so that the tune must be over.
 
         Raises:
             AdapterMismatch: The adapter was trained on another base.
         """
         from toolkit.engines import HouseChatModel, TextEngine
 
+        if self.config.base.address:
+            knowledge = self.knowledge()
+            embedder = knowledge.embedder if knowledge else None
+            return with_voice(self.model(), self.folder, self.config, embedder)
         if self.config.voice is None or not self.folder.has_adapter():
             return self.model()
         self._model = HouseChatModel(engine=TextEngine(self.base(), self.folder.adapter))
@@ -370,14 +311,35 @@ class Parts:
         return locate_base(self.config.base.model, on_progress=self.on_progress)
 
     def fingerprint(self) -> str:
-        """Name the weights of the base, without loading them.
+        """Name the weights of the base, without loading them; of one on a server only its address is known.
 
         Raises:
             ModelError: It cannot be found.
         """
         from toolkit.models import fingerprint
 
+        if self.config.base.address:
+            return f"server:{self.config.base.address}"
         return self._fingerprint or fingerprint(self._located, self.config.base.revision)
+
+    def template(self) -> str:
+        """Name tokenizer and chat template by their content; empty for a base on a server, which renders itself.
+
+        Raises:
+            ModelError: The tokenizer cannot be loaded.
+        """
+        return "" if self.config.base.address else template_hash(self.tokenizer())
+
+    def check_lock(self) -> None:
+        """Compare the base, as it is loaded, with what the bot was built with.
+
+        Raises:
+            AdapterMismatch: It has other weights.
+            ModelError: It cannot be loaded, or renders other prompts.
+        """
+        if self.config.base.address is None:
+            self.base()  # one of the hub has its name only once it was fetched
+        check_lock(self.lock, fingerprint=self.fingerprint(), template=self.template())
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Return the tokenizer of the base, loaded alone where the base is not.

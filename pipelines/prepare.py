@@ -97,7 +97,7 @@ class PrepareStep(Step["Prepared | None"]):
         fitted = fit_chain(planner, woven, parts)
         inputs, knowledge = parts.lock.inputs, parts.knowledge()
         # A voice that was not tuned on these rows must not pass for one that was.
-        inputs.prepare = made_from if self._tuning or not parts.config.voice else ""
+        inputs.prepare = made_from if self._tuning or not parts.tunes else ""
         inputs.knowledge = digest(held_sources(parts.folder.knowledge) if knowledge else None)
         inputs.rows = digest([[row.kind, row.messages, row.example.reply] for row in rows], fitted.decline)
         parts.lock.embedder = knowledge.embedder.identity.to_dict() if knowledge else None

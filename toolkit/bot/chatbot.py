@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.answering import Answer, Chain
+from toolkit.bot.elsewhere import open_elsewhere, shows_examples, with_voice
 from toolkit.bot.folder import BotFolder, read_config
 from toolkit.bot.history import History, as_turns
 from toolkit.bot.lock import check_lock, read_lock
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from langchain_core.retrievers import BaseRetriever
     from langchain_core.runnables import Runnable
 
+    from toolkit.engines import HouseChatModel
     from toolkit.progress import Progress
     from toolkit.reader import Reader
     from toolkit.store import Knowledge, Passage
@@ -70,29 +72,18 @@ class Chatbot:
             DataError: The folder is not a bot, or its adapter is not what the tune wrote.
             AdapterMismatch: The base found is not the one that the bot was built on.
             IndexMismatch: The knowledge was embedded by another embedder.
-            ModelError: The base cannot be loaded, or renders other prompts.
+            ModelError: The base cannot be loaded, or renders other prompts; or its server does not answer, or lacks it.
         """
-        from toolkit.engines import HouseChatModel, TextEngine
-        from toolkit.models import load_base
-
         place = BotFolder(Path(folder))
         config = read_config(place)
-        if model is None and _speaks(place, config):
+        remote = open_elsewhere(config.base) if model is None and config.base.address else None
+        if model is None and remote is None and _speaks(place, config):
             check_voice(place, config, on_progress)
         knowledge = open_knowledge(place, config)
+        if remote is not None:
+            model = with_voice(remote, place, config, knowledge.embedder if knowledge else None)
         if model is None:
-            loaded = load_base(
-                config.base.model,
-                revision=config.base.revision,
-                device=device or config.base.device,
-                dtype=config.base.dtype,
-                quantization="nf4" if config.base.load_in_4bit else "none",
-                on_progress=on_progress,
-            )
-            check_lock(
-                read_lock(place), fingerprint=loaded.fingerprint, template=template_hash(loaded.tokenizer)
-            )
-            model = HouseChatModel(engine=TextEngine(loaded, place.adapter if _speaks(place, config) else None))
+            model = _load_model(place, config, device, on_progress)
         return cls.assemble(place, config, model, knowledge, open_reader(config))
 
     @classmethod
@@ -196,9 +187,30 @@ class Chatbot:
         return self.knowledge
 
 
+def _load_model(
+    place: BotFolder, config: BotConfig, device: str | None, on_progress: Progress | None
+) -> HouseChatModel:
+    """Load the base of a bot into this process, with the adapter of its voice."""
+    from toolkit.engines import HouseChatModel, TextEngine
+    from toolkit.models import load_base
+
+    loaded = load_base(
+        config.base.model,
+        revision=config.base.revision,
+        device=device or config.base.device,
+        dtype=config.base.dtype,
+        quantization="nf4" if config.base.load_in_4bit else "none",
+        on_progress=on_progress,
+    )
+    check_lock(read_lock(place), fingerprint=loaded.fingerprint, template=template_hash(loaded.tokenizer))
+    return HouseChatModel(engine=TextEngine(loaded, place.adapter if _speaks(place, config) else None))
+
+
 def _speaks(place: BotFolder, config: BotConfig) -> bool:
     """Tell whether a bot has a voice; one that was taken out of its settings keeps its adapter unused."""
-    return config.voice is not None and place.has_adapter()
+    if config.voice is None or config.base.address is None:
+        return config.voice is not None and place.has_adapter()
+    return config.base.adapter_name is not None or shows_examples(place, config.base)
 
 
 def check_voice(place: BotFolder, config: BotConfig, on_progress: Progress | None = None) -> None:

@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Coroutine, Generator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from toolkit.engines.base import Abilities, Decoding, ScoredReply
 from toolkit.engines.speaker import CALLS_AT_ONCE
@@ -20,7 +20,7 @@ from toolkit.progress import Progress
 from toolkit.prompts import Message
 from toolkit.servers import ModelAddress, check_model, list_adapters, list_models
 from toolkit.servers.address import OPENAI_HOST
-from toolkit.servers.faults import missing, named, refused, silent, unreachable
+from toolkit.servers.faults import broken_off, missing, named, refused, silent, unable, unreachable
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
@@ -123,8 +123,8 @@ class RemoteEngine:
                 if on_progress:
                     on_progress("Writing replies", done, len(running))
             return [item.result() for item in running]
-        except Exception as error:
-            raise self._told(error) from error
+        except Exception as error:  # noqa: BLE001 - told with its remedy, or raised as it is
+            self._tell(error)
         finally:
             for item in running:
                 item.cancel()
@@ -164,7 +164,7 @@ class RemoteEngine:
                 if item is None:
                     return
                 if isinstance(item, Exception):
-                    raise self._told(item) from item
+                    self._tell(item)
                 yield item
         finally:
             running.cancel()
@@ -178,10 +178,19 @@ class RemoteEngine:
     async def _pieces(
         self, messages: Sequence[Message], adapter: bool, decoding: Decoding
     ) -> AsyncIterator[str]:
-        chunks = self._client.astream(list(messages), **self._request(adapter, decoding))
-        async for chunk in chunks:
-            if text := str(chunk.text):
-                yield text
+        import openai
+
+        began = whole = False
+        try:
+            async for chunk in self._client.astream(list(messages), **self._request(adapter, decoding)):
+                began, whole = True, whole or bool(chunk.response_metadata.get("finish_reason"))
+                if text := str(chunk.text):
+                    yield text
+        except openai.APIConnectionError as error:
+            if not began or isinstance(error, openai.APITimeoutError):
+                raise
+        if not whole:
+            raise broken_off(self.address)
 
     def _request(self, adapter: bool, decoding: Decoding) -> dict[str, Any]:
         """Return the fields of a request."""
@@ -226,8 +235,14 @@ class RemoteEngine:
             use_responses_api=False,
         )
 
-    def _told(self, error: Exception) -> Exception:
-        """Return what went wrong with its remedy; an error that is ours as it is."""
+    def _tell(self, error: Exception) -> NoReturn:
+        """Raise what went wrong with its remedy; what is no fault of the server's as it is."""
+        told = self._told(error)
+        if told is None:
+            raise error
+        raise told from error
+
+    def _told(self, error: Exception) -> ModelError | None:
         import openai
 
         address = self.address
@@ -242,25 +257,18 @@ class RemoteEngine:
             with contextlib.suppress(ModelError):
                 listed = list_models(address)
             return missing(address, address.model, listed)
-        if isinstance(error, openai.RateLimitError):
-            return ModelError(
-                f"The server at {address.url} turns requests away: {error.message}", "Wait a while and ask again."
-            )
         if isinstance(error, openai.APIError):
-            return ModelError(
-                f"The server at {address.url} could not answer: {error.message}",
-                "Look into the server's log; a prompt may be too long for it: lower chain.evidence_tokens or "
-                "base.example_tokens, or give the model a longer context.",
-            )
-        return error
+            return unable(address, error.message)
+        return None
 
 
 class _Loop:
     """An event loop that runs in a thread of its own."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="housevoice-requests", daemon=True).start()
+        self._loop, self._over = asyncio.new_event_loop(), asyncio.Event()
+        work = (self._loop, self._over)  # and not the object itself, which ends the thread when it goes
+        threading.Thread(target=_run, args=work, name="housevoice-requests", daemon=True).start()
 
     def start(self, work: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
         """Start something; cancelling what is returned cancels it where it waits."""
@@ -268,7 +276,13 @@ class _Loop:
 
     def close(self) -> None:
         """Let the thread end."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._over.set)
+
+
+def _run(loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> None:
+    """Run a loop until it is over, and end what is still under way."""
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(over.wait())
 
 
 def need_client() -> None:

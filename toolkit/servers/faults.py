@@ -25,6 +25,22 @@ def silent(address: ModelAddress, seconds: float) -> ModelError:
     )
 
 
+def broken_off(address: ModelAddress) -> ModelError:
+    """Return the error for a reply that ends before the server says that it is whole."""
+    return ModelError(
+        f"The server at {address.url} broke off in the middle of a reply.", "Look into its log, and ask again."
+    )
+
+
+def unable(address: ModelAddress, why: str) -> ModelError:
+    """Return the error for a server that answers that it cannot."""
+    return ModelError(
+        f"The server at {address.url} could not reply: {why}",
+        "Look into its log. It may be busy, or the prompt too long for it: lower chain.evidence_tokens or "
+        "base.example_tokens, or give the model a longer context.",
+    )
+
+
 def refused(address: ModelAddress) -> ModelError:
     """Return the error for a key that the server does not take."""
     wrong = "the key" if address.key else "a request without a key"
