@@ -25,7 +25,7 @@ def serve(
     ] = "",
     device: Device = None,
 ) -> None:
-    """Answer as an OpenAI-compatible server, with the bot's documents and voice."""
+    """Put a bot behind an OpenAI-compatible server."""
     from pipelines.serving.access import check_exposure, read_key
     from pipelines.serving.listening import listen
     from pipelines.serving.serve import serve as run

@@ -35,8 +35,8 @@ def serve(
         documents_url: What comes before the path of a document to open it.
     """
     jobs = JobQueue(most_waiting)
-    base = f"{address_of(listener)}/v1"
-    told = f"{bot.config.name} is at {base} ({'with the key' if key else 'any key'}; Ctrl-C ends it)"
+    needed = "with its key" if key else "no key needed"
+    told = f"{bot.config.name} is at {address_of(listener)}/v1 ({needed}; Ctrl-C ends it)"
     try:
         app = build_app(bot, jobs, key=key, documents_url=documents_url)
         run_app(app, listener, ready=lambda: say(told), leave=jobs.close)
