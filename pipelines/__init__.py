@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelines.build import build_chatbot
+    from pipelines.exporting import export_bot
 
 # No other job is offered here: `pipelines.build` and its like are the modules that hold them.
-__all__ = ["build_chatbot"]
+__all__ = ["build_chatbot", "export_bot"]
 
-_HOMES = {"build_chatbot": "pipelines.build"}
+_HOMES = {"build_chatbot": "pipelines.build", "export_bot": "pipelines.exporting"}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from pipelines.cli import consulting, making, serving
+from pipelines.cli import consulting, making, serving, taking
 from pipelines.cli.exits import run
 
 
@@ -22,7 +22,7 @@ def new_app() -> typer.Typer:
     )
     commands: tuple[Callable[..., None], ...] = (
         making.init, making.build, making.ingest, making.tune, making.compare,
-        consulting.chat, consulting.ask, consulting.search, serving.serve,
+        consulting.chat, consulting.ask, consulting.search, taking.export, serving.serve,
     )  # fmt: skip
     for command in commands:
         app.command()(command)
