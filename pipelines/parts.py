@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pipelines.inputs import Inputs, read_voice
 from toolkit.bot import BotFolder, Lock, check_lock, open_elsewhere, read_lock, with_voice
 from toolkit.config import BaseSettings, BotConfig, ChainSettings, KnowledgeSettings, VoiceSettings
+from toolkit.errors import ConfigError
 from toolkit.examples import Example
 from toolkit.progress import Note, Progress
 from toolkit.prompts import template_hash
@@ -127,6 +128,18 @@ class Parts(Inputs):
     def tunes(self) -> bool:
         """Whether the voice is an adapter that is tuned here: on a model that runs elsewhere none can be."""
         return self.config.voice is not None and self.config.base.address is None
+
+    def need_weights(self) -> None:
+        """See to it that the base runs here, for what needs its weights.
+
+        Raises:
+            ConfigError: It runs on a server.
+        """
+        if self.config.base.address:
+            raise ConfigError(
+                f"The weights of '{self.config.base.model}' are on a server, and are needed here.",
+                "Set base.model to a folder, a hub id or 'bundled'.",
+            )
 
     def check_inputs(self) -> None:
         """Read every input, so that a mistake in one shows before the long work; a base elsewhere must be there.
@@ -269,6 +282,7 @@ class Parts(Inputs):
             resting.model.to("cuda")  # type: ignore[arg-type]
 
     def _open_base(self, quantization: str) -> LoadedModel:
+        self.need_weights()
         self.opened["base"] += 1
         loaded = self._openers.base(self.config.base, quantization, self.on_progress)
         self._fingerprint = loaded.fingerprint
@@ -308,6 +322,7 @@ class Parts(Inputs):
     def _located(self) -> str:
         from toolkit.models import locate_base
 
+        self.need_weights()
         return locate_base(self.config.base.model, on_progress=self.on_progress)
 
     def fingerprint(self) -> str:

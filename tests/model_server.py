@@ -1,4 +1,4 @@
-"""A model server for tests: speaks the OpenAI protocol on loopback, says what it was told to, remembers what it heard."""
+"""A model server for tests: speaks the OpenAI protocol on loopback, says what it was told to, and remembers."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from pipelines.doctor.base import find_base
 from pipelines.doctor.check import Check, attempt
 from pipelines.doctor.fitting import fitting_checks
 from pipelines.doctor.replies import reply_checks
+from pipelines.doctor.servers import base_checks, local_servers
 from pipelines.parts import Parts
 from toolkit.bot import installed_versions
 from toolkit.config import BotConfig, load_config
@@ -38,13 +39,17 @@ def examine(path: Path, *, on_progress: Progress | None = None) -> Iterator[Chec
     yield Check("settings", True, str(file))
     with Parts(config, on_progress=on_progress) as parts:
         yield from _inputs(parts)
-        yield attempt("device", lambda: _device(config))
-        found = find_base(config.base, on_progress)
-        yield found.check
+        if config.base.address:
+            yield from base_checks(config)
+        else:
+            yield attempt("device", lambda: _device(config))
+            found = find_base(config.base, on_progress)
+            yield found.check
         if config.knowledge:
             yield attempt("embedder", lambda: _embedder(parts))
-        if config.voice:
+        if parts.tunes:
             yield from _voice(parts, found.path, found.here)
+        yield local_servers()
         free = shutil.disk_usage(nearest_folder(parts.folder.root)).free
     yield Check("free disk", free >= _NEEDED_FREE_BYTES, f"{free / 2**30:.1f} GiB where the bot is written")
     yield Check("libraries", True, ", ".join(f"{name} {number}" for name, number in installed_versions().items()))

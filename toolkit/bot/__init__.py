@@ -1,7 +1,7 @@
 """A built bot: its folder, its lock, and the bot itself, ready to be asked."""
 
 from toolkit.bot.chatbot import Chatbot, open_knowledge, open_reader
-from toolkit.bot.elsewhere import open_elsewhere, with_voice, write_shown
+from toolkit.bot.elsewhere import open_elsewhere, told_of_voice, with_voice, write_shown
 from toolkit.bot.folder import BotFolder, read_config, write_config
 from toolkit.bot.history import as_turns
 from toolkit.bot.lock import Inputs, Lock, check_lock, installed_versions, read_lock, write_lock
@@ -24,6 +24,7 @@ __all__ = [
     "read_config",
     "read_lock",
     "read_parts",
+    "told_of_voice",
     "with_voice",
     "write_config",
     "write_lock",

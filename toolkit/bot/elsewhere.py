@@ -73,6 +73,16 @@ def shows_examples(place: BotFolder, settings: BaseSettings) -> bool:
     return shown and (place.chain / FILE).is_file()
 
 
+def told_of_voice(settings: BaseSettings) -> str:
+    """Tell, in a sentence, what the voice of a bot is whose base runs on a server."""
+    if settings.adapter_name is not None:
+        return f"No tune: the voice is the adapter '{settings.adapter_name}' on the server."
+    told = "No tune: no adapter can be trained on a model that runs elsewhere."
+    if not settings.example_tokens:
+        return f"{told} It answers in its own voice, as base.example_tokens is 0."
+    return f"{told} Example replies in its prompts, the nearest ones, are the voice."
+
+
 def write_shown(place: BotFolder, shown: Sequence[ShownReply]) -> None:
     """Write the example replies that may be shown; none takes away what was there."""
     file = place.chain / FILE

@@ -142,10 +142,13 @@ def free_port() -> int:
 @pytest.mark.parametrize("way", ["check", "stream", "generate"])
 def test_a_server_that_is_down_says_how_to_start_it(kind: str, remedy: str, way: str) -> None:
     engine = RemoteEngine(ModelAddress(kind, "small", f"http://127.0.0.1:{free_port()}/v1"), retries=0)
+    ways = {
+        "check": engine.check,
+        "stream": lambda: say(engine),
+        "generate": lambda: engine.generate([ASKED], adapter=False),
+    }
     with pytest.raises(ModelError, match="No server answers at http://127.0.0.1") as caught:
-        {"check": engine.check, "stream": lambda: say(engine), "generate": lambda: engine.generate([ASKED], adapter=False)}[
-            way
-        ]()
+        ways[way]()
     assert remedy in caught.value.hint
 
 
@@ -207,7 +210,7 @@ def test_an_adapter_is_a_model_of_its_own(server: ModelServer) -> None:
 
 
 def test_of_llama_cpp_an_adapter_is_named_in_every_request(server: ModelServer) -> None:
-    server.adapters = [{"id": 0, "path": "/x/other.gguf", "scale": 1.0}, {"id": 1, "path": "/x/house.gguf", "scale": 1.0}]
+    server.adapters = [{"id": 0, "path": "/x/other.gguf"}, {"id": 1, "path": "/x/house.gguf"}]
     engine = engine_of(server, "llamacpp", adapter_name="house.gguf")
     engine.check()
     say(engine, adapter=True)
