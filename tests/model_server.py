@@ -29,6 +29,8 @@ class ModelServer:
     Attributes:
         url: The root of its protocol.
         models: What it lists; None where it has no list.
+        owner: How it signs its list.
+        null_for_none: Whether it writes an empty list as Ollama does.
         adapters: What a llama.cpp server tells of its adapters.
         key: The key that it wants, or None.
         replies: A function from the body of a request to the pieces of the reply.
@@ -41,6 +43,8 @@ class ModelServer:
 
     url: str = ""
     models: list[str] | None = field(default_factory=lambda: ["small"])
+    owner: str = ""
+    null_for_none: bool = False
     adapters: list[Body] = field(default_factory=list)
     key: str | None = None
     replies: Callable[[Body], list[str]] = lambda body: ["Ahoy, ", "friend", "."]
@@ -62,7 +66,8 @@ class ModelServer:
         async def models() -> Any:
             if self.models is None:
                 return error(404, "no list")
-            return {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]}
+            listed = [{"id": name, "object": "model", "owned_by": self.owner} for name in self.models]
+            return {"object": "list", "data": None if self.null_for_none and not listed else listed}
 
         @app.get("/lora-adapters")
         async def adapters() -> Any:

@@ -40,7 +40,8 @@ def test_a_healthy_bot_is_all_right(
     assert set(found) == {
         "settings", "example replies", "documents", "questions", "device", "base model", "embedder",
         "training as serving", "supervised tokens", "marks in the text", "lengths", "duplicates", "contradictions",
-        "enough replies", "held out", "prompts", "memory and time, cpu", "other bases", "free disk", "libraries",
+        "enough replies", "held out", "prompts", "memory and time, cpu", "other bases", "model servers here",
+        "free disk", "libraries",
     }  # fmt: skip
     assert {what for what, check in found.items() if check.note} == {"enough replies", "held out"}
     assert found["documents"].found == "3 files"
