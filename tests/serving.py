@@ -46,14 +46,15 @@ def make_bot(
     replies: list[str] | Callable[[list[Message]], str],
     knowledge: Knowledge | None = None,
     *,
+    name: str = "house",
     voice: bool = True,
     model: ScriptedChatModel | None = None,
 ) -> tuple[Chatbot, ScriptedChatModel]:
-    """Return a bot called house, and its model."""
+    """Return a bot and its model."""
     chain, scripted = make_chain(replies, knowledge)
     if model is not None:
         chain.planner.speaker, scripted = Speaker(model), model
-    config = BotConfig.model_validate({"name": "house", "voice": {}})
+    config = BotConfig.model_validate({"name": name, "voice": {}})
     return Chatbot(Path(), config, chain, knowledge, has_voice=voice), scripted
 
 
