@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.evaluate import evaluate
+from pipelines.evaluating import evaluate
 from pipelines.parts import Parts
 from pipelines.prefer import PreferStep
 from pipelines.prepare import unfitted_planner
@@ -114,7 +114,7 @@ def measured(folder: Path, examples: Sequence[Example]) -> dict[str, float | Non
     """Ask a bot and return its shares; a reply is signed off where it ends as an example reply does."""
     bot = Chatbot.load(folder)
     try:
-        result = evaluate(bot)
+        result = evaluate(bot, arms=["both"])
     finally:
         bot.close()
     assert result.voice is not None

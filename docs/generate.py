@@ -1,10 +1,11 @@
-"""Writes docs/cli.md, docs/configuration.md and the table of docs/methods.md from the code.
+"""Writes docs/cli.md, docs/configuration.md, docs/report.schema.json and the table of docs/methods.md from the code.
 
 A test fails when they have drifted.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,13 @@ def methods() -> str:
     return "\n".join(lines) + "\n"
 
 
+def report_schema() -> str:
+    """Return the JSON schema of report.json."""
+    from pipelines.report import Evaluation
+
+    return json.dumps(Evaluation.model_json_schema(), indent=1) + "\n"
+
+
 def with_table(page: str) -> str:
     """Return docs/methods.md with the table as it is now."""
     before, _, rest = page.partition(START)
@@ -105,5 +113,6 @@ if __name__ == "__main__":
     sys.path.insert(0, str(DOCS.parent))
     (DOCS / "cli.md").write_text(command_line(), encoding="utf-8")
     (DOCS / "configuration.md").write_text(configuration(), encoding="utf-8")
+    (DOCS / "report.schema.json").write_text(report_schema(), encoding="utf-8")
     page = DOCS / "methods.md"
     page.write_text(with_table(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.evaluate import EvaluateStep
+from pipelines.evaluating import EvaluateStep
 from pipelines.ingest import IngestReport, IngestStep
 from pipelines.parts import Parts
 from pipelines.prefer import PreferStep
@@ -15,7 +15,7 @@ from pipelines.prepare import Prepared, PrepareStep
 from pipelines.report import Evaluation
 from pipelines.steps import do
 from pipelines.tune import TuneResult, TuneStep
-from toolkit.bot import Chatbot, write_config, write_lock, write_parts, write_shown
+from toolkit.bot import Chatbot, told_of_voice, write_config, write_lock, write_parts, write_shown
 from toolkit.config import load_config
 from toolkit.progress import Note, Progress
 from toolkit.seam import shown_replies
@@ -97,6 +97,8 @@ def build_from(parts: Parts, *, steps: Collection[str] = STEPS, accept: bool = F
     result = BuildResult(parts.folder.root)
     parts.check_inputs()
     tuning = parts.tunes and "tune" in steps
+    if parts.config.voice and not parts.tunes and "tune" in steps:
+        parts.note(told_of_voice(parts.config.base))
     if tuning:
         parts.check_method()
     if parts.config.knowledge and "ingest" in steps:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from pipelines.cli import consulting, making, serving, taking
+from pipelines.cli import consulting, making, measuring, serving, taking
 from pipelines.cli.exits import run
 
 
@@ -26,7 +26,7 @@ def new_app() -> typer.Typer:
     )  # fmt: skip
     for command in commands:
         app.command()(command)
-    app.command("eval")(making.eval_)
+    app.command("eval")(measuring.eval_)
     app.command()(making.doctor)
     return app
 

@@ -1,14 +1,13 @@
-"""The commands that make and measure a bot: init, build, ingest, tune, eval, doctor."""
+"""The commands that make a bot: init, build, ingest, tune, compare, doctor."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.cli.arguments import Accept, AsJson, BotPath, ConfigPath, Device, Method, load_bot
+from pipelines.cli.arguments import Accept, ConfigPath, Method
 from pipelines.cli.exits import USER_ERROR
 from pipelines.cli.screen import progress, say, show_marked
 
@@ -62,28 +61,6 @@ def compare(
         )  # fmt: skip
     say(f"Done: {result.folder / 'compare.html'}")
     typer.echo((result.folder / "compare.md").read_text(encoding="utf-8"))
-
-
-def eval_(
-    bot: BotPath,
-    questions: Annotated[Path | None, typer.Option(help="Questions to ask; default: those of the bot.")] = None,
-    split: Annotated[str | None, typer.Option(help="Only the questions of this split.")] = None,
-    as_json: AsJson = False,
-    device: Device = None,
-) -> None:
-    """Measure a bot: facts, citations, declining, and the voice."""
-    from pipelines.evaluate import evaluate
-    from pipelines.report import summary_lines
-
-    with progress() as on_progress:
-        loaded = load_bot(bot, device, on_progress)
-        result = evaluate(loaded, questions=questions, split=split, on_progress=on_progress)
-    if as_json:
-        typer.echo(json.dumps(result.to_dict(), ensure_ascii=False))
-    else:
-        for line in summary_lines(result):
-            typer.echo(line)
-        typer.echo(f"Report: {loaded.folder / 'report' / 'report.html'}")
 
 
 def doctor(config: ConfigPath) -> None:

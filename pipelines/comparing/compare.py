@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.comparing.trial import RESULT, WITHOUT, Work, trial
-from pipelines.evaluate import sentences_of
+from pipelines.evaluating.judging import sentences_of
 from pipelines.ingest import IngestStep
 from pipelines.parts import Parts
 from pipelines.prepare import added_rows, unfitted_planner, weave_rows
@@ -73,7 +73,7 @@ def compare(
         on_note: Called with what was found.
 
     Raises:
-        ConfigError: ``bot.yaml`` has faults or no voice, or a method is not known.
+        ConfigError: ``bot.yaml`` has faults or no voice, a method is not known, or the base runs on a server.
         DataError: An input cannot be used.
         Interrupted: Ctrl-C; what is finished is kept.
     """
@@ -88,6 +88,7 @@ def compare(
     place = config.output
     assert place is not None
     with Parts(config, on_progress=on_progress, on_note=on_note) as parts:
+        parts.need_weights()
         work, facts, train, others = _prepare(parts, steps, limit_rows)
         fingerprint = parts.fingerprint()
     trials = []

@@ -2,6 +2,6 @@
 
 from pipelines.report.evaluation import Evaluation
 from pipelines.report.render import render
-from pipelines.report.summary import summary_lines
+from pipelines.report.summary import short_form, summary_lines
 
-__all__ = ["Evaluation", "render", "summary_lines"]
+__all__ = ["Evaluation", "render", "short_form", "summary_lines"]

@@ -1,4 +1,4 @@
-"""The picture of the report: shares as bars, and the loss of the tune as a line."""
+"""The pictures of the report: the arms side by side, declining over false refusals, and the loss of the tune."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING
 
 from toolkit.bot import BotFolder
+from toolkit.scoring import MEASURES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,30 +17,88 @@ if TYPE_CHECKING:
 
     from pipelines.report.evaluation import Evaluation
 
+_COLOURS = {"neither": "#9a9a9a", "knowledge": "#3b6ea5", "adapter": "#d9a441", "both": "#b5533c"}
+_HEIGHT = 0.55  # inches a measure, with room for four arms
 
-def picture(result: Evaluation, folder: BotFolder) -> str:
-    """Draw the shares as bars and the loss of the tune as a line, and keep the image beside the page.
 
-    Returns:
-        The PNG in base64: it goes into the page itself.
-    """
+def draw_arms(result: Evaluation) -> Figure:
+    """Draw the shares of each arm with their 95% intervals, a row a measure."""
     from matplotlib.figure import Figure
 
-    shares = _shares(result)
-    losses = _losses(folder)
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
-    axes = figure.subplots(1, 2, width_ratios=(3, 2))
-    names = [name for name, _ in shares]
-    axes[0].barh(names, [value for _, value in shares], color="#3b6ea5")
-    for index, (_, value) in enumerate(shares):
-        axes[0].text(min(value + 0.01, 0.92), index, f"{value:.0%}", va="center")
-    axes[0].set_xlim(0, 1)
-    axes[0].invert_yaxis()
-    axes[1].plot([step for step, _ in losses], [loss for _, loss in losses], color="#b5533c")
-    axes[1].set_xlabel("step")
-    axes[1].set_title("training loss" if losses else "no tune")
+    shown = [
+        measure for measure in MEASURES
+        if measure.unit != "seconds" and any(measure.name in arm.figures for arm in result.arms)
+    ]  # fmt: skip
+    figure = Figure(figsize=(10, 1.2 + _HEIGHT * len(shown)), layout="constrained")
+    axes = figure.subplots()
+    for number, arm in enumerate(result.arms):
+        offset = (number - (len(result.arms) - 1) / 2) * 0.8 / max(1, len(result.arms))
+        points = [(row, arm.figures[item.name]) for row, item in enumerate(shown) if item.name in arm.figures]
+        values = [found.value for _, found in points]
+        ends = [[found.value - found.low for _, found in points], [found.high - found.value for _, found in points]]
+        axes.errorbar(
+            values, [row + offset for row, _ in points], xerr=ends, fmt="o", label=arm.name,
+            color=_COLOURS[arm.name], elinewidth=1.2, capsize=2,
+        )  # fmt: skip
+    axes.set_yticks(range(len(shown)), [item.title for item in shown])
+    axes.set_xlim(-0.02, 1.02)
+    axes.invert_yaxis()
+    axes.grid(axis="x", alpha=0.25)
+    if shown:
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(result.arms), frameon=False)
+    return figure
+
+
+def draw_declining(result: Evaluation) -> Figure:
+    """Draw what each threshold declines rightly over what it declines wrongly, with the present one marked."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.step(
+        [point.declined_wrong for point in result.curve], [point.declined_right for point in result.curve],
+        where="post", color="#3b6ea5",
+    )  # fmt: skip
+    axes.plot([0, 1], [0, 1], color="#ccc", linewidth=0.8)
+    if result.answers and result.threshold is not None:
+        here = (result.answers.declined_wrong or 0.0, result.answers.declined_right or 0.0)
+        axes.plot(*here, "o", color="#b5533c")
+        axes.annotate(f"now: {result.threshold:.2f}", here, xytext=(8, -12), textcoords="offset points")
+    axes.set_xlabel("answerable questions declined")
+    axes.set_ylabel("unanswerable questions declined")
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def draw_losses(losses: list[tuple[int, float]]) -> Figure:
+    """Draw the loss of the tune over its steps."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([step for step, _ in losses], [loss for _, loss in losses], color="#b5533c")
+    axes.set_xlabel("step")
+    axes.set_ylabel("nats per token")
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def pictures(result: Evaluation, folder: BotFolder) -> dict[str, str]:
+    """Draw what there is, and keep the images beside the page.
+
+    Returns:
+        PNGs in base64 by their names: they go into the page itself.
+    """
     folder.report.mkdir(parents=True, exist_ok=True)
-    return save_picture(figure, folder.report / "report.png")
+    losses = losses_of(folder)
+    drawn = {
+        "arms": draw_arms(result) if result.arms else None,
+        "declining": draw_declining(result) if result.curve else None,
+        "loss": draw_losses(losses) if losses else None,
+    }
+    return {name: save_picture(figure, folder.report / f"{name}.png") for name, figure in drawn.items() if figure}
 
 
 def save_picture(figure: Figure, file: Path) -> str:
@@ -54,27 +113,9 @@ def save_picture(figure: Figure, file: Path) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _shares(result: Evaluation) -> list[tuple[str, float]]:
-    """Return what was measured as pairs of name and share."""
-    pairs: list[tuple[str, float | None]] = []
-    if result.voice:
-        pairs += [
-            ("voice, with the adapter", result.voice.with_adapter),
-            ("voice, without", result.voice.without_adapter),
-        ]
-    if result.answers:
-        scores = result.answers
-        pairs += [
-            ("facts right", scores.facts),
-            ("right source cited", scores.cited),
-            ("unanswerable declined", scores.declined_right),
-            ("answerable declined", scores.declined_wrong),
-        ]
-    return [(name, value) for name, value in pairs if value is not None]
-
-
-def _losses(folder: BotFolder) -> list[tuple[int, float]]:
-    file = folder.adapter / "tune.json"
-    if not file.is_file():
+def losses_of(folder: BotFolder) -> list[tuple[int, float]]:
+    """Return the training loss by step; none where nothing was tuned."""
+    if not folder.tune_report.is_file():
         return []
-    return [(int(step), float(loss)) for step, loss in json.loads(file.read_text(encoding="utf-8"))["losses"]]
+    content = json.loads(folder.tune_report.read_text(encoding="utf-8"))
+    return [(int(step), float(loss)) for step, loss in content["losses"]]

@@ -16,7 +16,7 @@ import pytest
 import pipelines
 from pipelines import build_chatbot
 from pipelines.build import BuildResult, build, build_from
-from pipelines.evaluate import evaluate
+from pipelines.evaluating import evaluate
 from pipelines.parts import Openers, Parts, open_base
 from tests.conftest import DOCUMENTS, Sources
 from toolkit.bot import BotFolder, Chatbot, read_lock
@@ -290,7 +290,7 @@ def test_a_full_build_opens_each_part_once(
     assert result.evaluation is not None
     bot = Chatbot.load(result.folder)  # what was measured is what opens
     for row in result.evaluation.details:
-        assert bot.ask(row["question"]).text == row["answer"]
+        assert bot.ask(row.question).text == row.answer
     for row in result.evaluation.samples:
         assert bot.chain.answers([(row["prompt"], ())], gated=False)[0].text == row["with_adapter"]
     bot.close()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.build import build_from
-from pipelines.evaluate import EvaluateStep
+from pipelines.evaluating import EvaluateStep
 from pipelines.ingest import IngestStep
 from pipelines.parts import Openers, Parts
 from pipelines.prepare import Prepared, PrepareStep
