@@ -34,6 +34,7 @@ class ModelServer:
         adapters: What a llama.cpp server tells of its adapters.
         key: The key that it wants, or None.
         replies: A function from the body of a request to the pieces of the reply.
+        seed: Stands before every text that is embedded: another one makes other vectors.
         pause: Seconds before each piece.
         failures: Status codes of the first requests, or ``CUT`` or ``ENDED``: in the middle of a reply.
         requests: The bodies of the requests for replies.
@@ -48,6 +49,7 @@ class ModelServer:
     adapters: list[Body] = field(default_factory=list)
     key: str | None = None
     replies: Callable[[Body], list[str]] = lambda body: ["Ahoy, ", "friend", "."]
+    seed: str = ""
     pause: float = 0.0
     failures: list[int] = field(default_factory=list)
     requests: list[Body] = field(default_factory=list)
@@ -75,7 +77,9 @@ class ModelServer:
 
         @app.post("/v1/embeddings")
         async def embeddings(body: Body) -> Any:
-            vectors = HashEmbedder(64).encode(body["input"]).tolist()
+            if self.models is not None and body["model"] not in self.models:
+                return error(404, "model not found")
+            vectors = HashEmbedder(64).encode([self.seed + text for text in body["input"]]).tolist()
             return {
                 "object": "list",
                 "model": body["model"],

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from toolkit.config.section import Section
+from toolkit.servers.address import model_address
 
 
 class KnowledgeSettings(Section):
@@ -16,7 +17,8 @@ class KnowledgeSettings(Section):
     documents: Path = Field(Path("documents"), description="folder, file or glob, relative to bot.yaml")
     embedder: str = Field(
         "bundled",
-        description="'bundled' (all-MiniLM-L6-v2), or a sentence-transformers id, or a folder relative to bot.yaml",
+        description="'bundled' (all-MiniLM-L6-v2), a sentence-transformers id, a folder relative to bot.yaml, or a "
+        "model on a server: 'ollama:<model>', ..., 'openai:<model>@<url>'",
     )
     chunk_tokens: Annotated[int, Field(ge=32, le=8192)] = Field(
         160, description="longest passage, in tokens of the embedder; never more than its window"
@@ -37,3 +39,9 @@ class KnowledgeSettings(Section):
     chroma_port: Annotated[int, Field(ge=1, le=65535)] = Field(8000, description="port of the Chroma server")
     parse_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="longest time for one file, in seconds")
     parse_megabytes: Annotated[int, Field(ge=64)] = Field(1024, description="most memory for one file, in MiB")
+
+    @field_validator("embedder")
+    @classmethod
+    def _is_no_broken_address(cls, value: str) -> str:
+        model_address(value)
+        return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,10 @@ from langchain_core.embeddings import Embeddings
 
 # A revision that begins like this is a hash of the weights: the name then tells nothing more.
 WEIGHTS = "weights-"
+# A window that every embedder in use has, for one that does not tell its own.
+USUAL_WINDOW = 256
+_SPECIAL_TOKENS = 2
+_PIECE = re.compile(r"[A-Za-z]{1,4}|[0-9]{1,2}|[^\sA-Za-z0-9]")
 # A question is looked for, and then held against the sentences of what was found; several may be asked at once.
 _KEPT_QUERIES = 16
 
@@ -96,6 +101,16 @@ class Embedder(Embeddings):
     def embed_query(self, text: str) -> list[float]:
         """Embed one question for LangChain."""
         return self.encode_queries([text])[0].tolist()
+
+
+def estimated_tokens(text: str) -> int:
+    """Return about how many tokens a text has, special ones included: rather too many than too few."""
+    return len(_PIECE.findall(text)) + _SPECIAL_TOKENS
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Scale rows to length 1; a row of zeros stays."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 class _Kept:

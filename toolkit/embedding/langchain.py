@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from toolkit.embedding.base import Embedder, EmbedderIdentity
+from toolkit.embedding.base import USUAL_WINDOW, Embedder, EmbedderIdentity, estimated_tokens, unit
 from toolkit.embedding.load import load_embedder
 from toolkit.embedding.transformer import weights_fingerprint
 from toolkit.errors import ModelError
 
 # Names like this cannot be loaded again by name alone: the object has to be handed over.
 PREFIX = "langchain:"
-# A window that every embedder in use has; LangChain's interface does not tell the real one.
-USUAL_WINDOW = 256
-_SPECIAL_TOKENS = 2
-_PIECE = re.compile(r"[A-Za-z]{1,4}|[0-9]{1,2}|[^\sA-Za-z0-9]")
 
 
 class LangChainEmbedder(Embedder):
@@ -54,7 +49,7 @@ class LangChainEmbedder(Embedder):
         if self._model is not None and texts:
             encoded = self._model.tokenizer(list(texts), truncation=False, padding=False, verbose=False)
             return [len(ids) for ids in encoded["input_ids"]]
-        return [len(_PIECE.findall(text)) + _SPECIAL_TOKENS for text in texts]
+        return [estimated_tokens(text) for text in texts]
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Embed texts into unit vectors of shape ``(len(texts), dimension)``, float32.
@@ -67,11 +62,11 @@ class LangChainEmbedder(Embedder):
         vectors = np.asarray(self._inner.embed_documents(list(texts)), dtype=np.float32)
         if vectors.shape != (len(texts), self.identity.dimension):
             raise ModelError(f"{self.identity.name} gave vectors of shape {vectors.shape} for {len(texts)} texts.")
-        return _unit(vectors)
+        return unit(vectors)
 
     def _encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Embed questions as the object embeds questions, scaled to length 1."""
-        return _unit(np.asarray([self._inner.embed_query(text) for text in texts], dtype=np.float32))
+        return unit(np.asarray([self._inner.embed_query(text) for text in texts], dtype=np.float32))
 
 
 def as_embedder(embedding: Embeddings | str) -> Embedder:
@@ -83,11 +78,6 @@ def as_embedder(embedding: Embeddings | str) -> Embedder:
     if isinstance(embedding, str):
         return load_embedder(embedding)
     return embedding if isinstance(embedding, Embedder) else LangChainEmbedder(embedding)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Scale rows to length 1; a row of zeros stays."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _sentence_transformer(inner: Embeddings) -> Any:

@@ -1,4 +1,4 @@
-"""Embedders by name: the bundled one, a folder, or an id of the hub."""
+"""Embedders by name: the bundled one, a folder, an id of the hub, or a model on a server."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from pathlib import Path
 
 from toolkit.embedding.base import Embedder, EmbedderIdentity
 from toolkit.embedding.bert import load_bert
+from toolkit.embedding.remote import RemoteEmbedder
 from toolkit.embedding.transformer import SentenceTransformerEmbedder, weights_fingerprint
 from toolkit.errors import ModelError
 from toolkit.offline import call_nobody
+from toolkit.servers import model_address
 
 BUNDLED = "bundled"
 BUNDLED_NAME = "sentence-transformers/all-MiniLM-L6-v2"
@@ -18,8 +20,8 @@ def load_embedder(name: str = BUNDLED, *, device: str = "cpu", dtype: str = "aut
     """Load an embedder by name.
 
     Args:
-        name: ``"bundled"`` (all-MiniLM-L6-v2 from the installed package), a folder, or a
-            sentence-transformers id.
+        name: ``"bundled"`` (all-MiniLM-L6-v2 from the installed package), a folder, a sentence-transformers id, or
+            a model on a server, such as ``"ollama:nomic-embed-text"``.
         device: Where it runs: ``"cpu"``, ``"cuda"``, ``"mps"``.
         dtype: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 for the bundled one on a processor with
             hardware for it.
@@ -30,7 +32,8 @@ def load_embedder(name: str = BUNDLED, *, device: str = "cpu", dtype: str = "aut
     call_nobody()
     if name in (BUNDLED, BUNDLED_NAME):
         return _load_bundled(device, dtype)
-    return _load_sentence_transformer(name, device)
+    address = model_address(name)
+    return RemoteEmbedder(address) if address else _load_sentence_transformer(name, device)
 
 
 def _load_bundled(device: str, dtype: str) -> Embedder:

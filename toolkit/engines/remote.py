@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
-import importlib.util
 import queue
 import threading
 import weakref
@@ -15,22 +13,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from toolkit.engines.base import Abilities, Decoding, ScoredReply
 from toolkit.engines.speaker import CALLS_AT_ONCE
-from toolkit.errors import MissingExtra, ModelError
+from toolkit.errors import ModelError
 from toolkit.progress import Progress
 from toolkit.prompts import Message
 from toolkit.servers import ModelAddress, check_model, list_adapters, list_models
 from toolkit.servers.address import OPENAI_HOST
-from toolkit.servers.faults import broken_off, missing, named, refused, silent, unable, unreachable
+from toolkit.servers.client import client_options, explained, need_client
+from toolkit.servers.faults import broken_off, named
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
 
 # How often a reply that is waited for looks whether it was cancelled, in seconds.
 _LOOK_SECONDS = 0.1
-# A server is there or is not; how long a model may think is the settings' to say.
-_CONNECT_SECONDS = 5.0
-# The client wants a key, and a server without keys reads none.
-_NO_KEY = "none"
 
 
 class RemoteEngine:
@@ -220,46 +215,20 @@ class RemoteEngine:
         import openai
         from langchain_openai import ChatOpenAI
 
-        patience = openai.Timeout(self._timeout, connect=_CONNECT_SECONDS)
+        options = client_options(self.address, self._timeout, self._retries)
         # A client of its own: LangChain's is shared by all models, and this one lives in this loop. What runs on this
         # machine is not asked for through a proxy for the world outside.
-        http = openai.DefaultAsyncHttpxClient(timeout=patience, trust_env=not self.address.is_local)
+        http = openai.DefaultAsyncHttpxClient(timeout=options["timeout"], trust_env=not self.address.is_local)
         return ChatOpenAI(
-            model=self.address.model,
-            base_url=self.address.url,
-            api_key=self.address.key or _NO_KEY,  # type: ignore[arg-type]
-            timeout=patience,
-            stream_chunk_timeout=self._timeout,
-            max_retries=self._retries,
-            http_async_client=http,
-            use_responses_api=False,
+            **options, stream_chunk_timeout=self._timeout, http_async_client=http, use_responses_api=False
         )
 
     def _tell(self, error: Exception) -> NoReturn:
         """Raise what went wrong with its remedy; what is no fault of the server's as it is."""
-        told = self._told(error)
+        told = explained(error, self.address, self._timeout)
         if told is None:
             raise error
         raise told from error
-
-    def _told(self, error: Exception) -> ModelError | None:
-        import openai
-
-        address = self.address
-        if isinstance(error, TimeoutError | openai.APITimeoutError):
-            return silent(address, self._timeout)
-        if isinstance(error, openai.APIConnectionError):
-            return unreachable(address, str(error.__cause__ or error).rstrip("."))
-        if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-            return refused(address)
-        if isinstance(error, openai.NotFoundError):
-            listed: list[str] | None = None
-            with contextlib.suppress(ModelError):
-                listed = list_models(address)
-            return missing(address, address.model, listed)
-        if isinstance(error, openai.APIError):
-            return unable(address, error.message)
-        return None
 
 
 class _Loop:
@@ -283,16 +252,3 @@ def _run(loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> None:
     """Run a loop until it is over, and end what is still under way."""
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(over.wait())
-
-
-def need_client() -> None:
-    """See to it that the client of model servers is there.
-
-    Raises:
-        MissingExtra: It is not installed.
-    """
-    if importlib.util.find_spec("langchain_openai") is None:
-        raise MissingExtra(
-            "A model on a server needs langchain-openai, which is not installed.",
-            "Install it with: pip install 'housevoice[remote]'",
-        )

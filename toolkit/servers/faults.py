@@ -21,7 +21,7 @@ def silent(address: ModelAddress, seconds: float) -> ModelError:
     """Return the error for a server that takes too long."""
     return ModelError(
         f"The server at {address.url} said nothing for {seconds:g} s.",
-        "Raise base.timeout, or take a smaller model or less evidence (chain.evidence_tokens).",
+        "Raise base.timeout where it is the base, or take a smaller model or less evidence (chain.evidence_tokens).",
     )
 
 
