@@ -6,6 +6,7 @@ that name another host (DNS rebinding), or come from another site, are refused. 
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 import os
@@ -81,7 +82,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, key: str | None) -> None:
         self.app = app
-        self._key = key.encode() if key else None
+        self._key = _digest(key) if key else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request or pass it on."""
@@ -98,8 +99,8 @@ class Guard:
         if scope["path"] == HEALTH:
             return None
         scheme, _, shown = headers.get("authorization", "").partition(" ")
-        # Compared in the same time however much of it is right.
-        if scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._key):
+        # Compared in the same time however much of it is right, and however long it is.
+        if scheme.lower() == "bearer" and hmac.compare_digest(_digest(shown.strip()), self._key):
             return None
         return ApiError(
             401,
@@ -107,6 +108,10 @@ class Guard:
             code="invalid_api_key",
             headers={"WWW-Authenticate": "Bearer"},
         )
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
 
 
 def _foreign(headers: Headers) -> ApiError | None:

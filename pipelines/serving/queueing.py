@@ -201,8 +201,10 @@ class JobQueue:
         while (job := self._next()) is not None:
             started = time.perf_counter()
             job.waited = started - job.asked
-            job.put(_End(self._do(job)))
-            self._taken.append(time.perf_counter() - started)
+            error = self._do(job)
+            with self._changed:
+                self._taken.append(time.perf_counter() - started)
+            job.put(_End(error))
 
     def _next(self) -> Job | None:
         """Wait for the next job; None where there will be none."""
@@ -231,4 +233,8 @@ class JobQueue:
                 getattr(results, "close", lambda: None)()
         except Exception as error:  # noqa: BLE001 - raised where the job is waited for
             return error
+        except BaseException as error:  # noqa: BLE001 - such as a panic of tokenizers; the next job is done all the same
+            failure = RuntimeError(f"The work ended with {error!r}.")
+            failure.__cause__ = error
+            return failure
         return None

@@ -57,13 +57,13 @@ class ModelRequest(BaseModel):
     """What every request says: which model, and for whom."""
 
     model: str
-    user: str | None = None
+    user: str | int | None = None
     safety_identifier: str | None = None
 
     @property
     def client(self) -> str:
         """Who asks, by the name that a client gives those who use it; empty where it gives none."""
-        return self.safety_identifier or self.user or ""
+        return str(self.safety_identifier or self.user or "")
 
 
 class ChatRequest(ModelRequest):

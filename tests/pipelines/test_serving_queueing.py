@@ -111,16 +111,19 @@ def test_closing_ends_every_job_and_takes_no_more() -> None:
     asyncio.run(run())
 
 
-def test_what_work_raises_is_raised_where_it_is_waited_for_and_the_next_is_done() -> None:
+@pytest.mark.parametrize(("raised", "caught"), [(KeyError("two"), KeyError), (SystemExit("two"), RuntimeError)])
+def test_what_work_raises_is_raised_where_it_is_waited_for_and_the_next_is_done(
+    raised: BaseException, caught: type[Exception]
+) -> None:
     def broken(cancel: threading.Event) -> Iterator[str]:
         yield "one"
-        raise KeyError("two")
+        raise raised
 
     async def run() -> None:
         jobs, gate = JobQueue(2), Gate()
         gate.opened.set()
         found = []
-        with pytest.raises(KeyError):
+        with pytest.raises(caught, match="two"):
             async for result in jobs.enter("a", broken).results():
                 found.append(result)
         assert found == ["one"]
@@ -183,6 +186,21 @@ def test_too_many_are_told_when_to_come_back() -> None:
             stream.close()
         running.wait_until_free()
         assert client.chat.completions.create(model="house", messages=SAID).choices
+
+
+def test_who_waits_is_told_how_many_come_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.serving.app._KEEP_ALIVE", 0.02)
+    with served(make_bot([], model=SlowModel(replies=echo, pause=0.005))[0]) as running:
+        first = running.client().chat.completions.create(model="house", messages=SAID, stream=True)
+        next(first)
+        body = {"model": "house", "messages": SAID, "stream": True}
+        told = running.post("/v1/chat/completions", json=body).text
+        first.close()
+    comments = re.findall(r"^: answers before this one: (\d)$", told, re.MULTILINE)
+    assert comments[0] == "1"
+    assert len(comments) > 2
+    assert comments == sorted(comments, reverse=True)
+    assert told.endswith("data: [DONE]\n\n")
 
 
 def test_fifty_requests_of_which_some_are_cancelled_all_get_their_own_answer() -> None:
