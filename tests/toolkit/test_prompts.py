@@ -11,9 +11,11 @@ from toolkit.errors import ModelError
 from toolkit.prompts import (
     PLAIN_TEMPLATE,
     UNTOLD,
+    ShownReply,
     Turn,
     answer_messages,
     encode_pair,
+    question_in,
     render_pair,
     render_prompt,
     rewrite_messages,
@@ -21,6 +23,7 @@ from toolkit.prompts import (
     stop_token_ids,
     talk_messages,
     template_hash,
+    with_examples,
 )
 
 CASES = {
@@ -69,6 +72,17 @@ def test_talk_knows_name_subjects_and_what_was_said() -> None:
     assert messages[0]["content"] == "S\nYour name is Ada. You can tell about: lamps, kites."
     assert [message["content"] for message in messages[1:]] == ["a", "b", "c", "d", "Thanks!"]
     assert talk_messages("S", "Ada", [], "Hi")[0]["content"] == "S\nYour name is Ada."
+
+
+def test_examples_stand_as_exchanges_and_the_question_is_found_again() -> None:
+    asked = answer_messages("S", "Q?", ["one"])
+    shown = with_examples(asked, [ShownReply("A?", "a", ("two",)), ShownReply("Hi", "Ho")])
+    assert [(message["role"], message["content"]) for message in shown] == [
+        ("system", "S"), ("user", "Notes:\n[1] two\n\nQuestion: A?"), ("assistant", "a"), ("user", "Hi"),
+        ("assistant", "Ho"), ("user", "Notes:\n[1] one\n\nQuestion: Q?"),
+    ]  # fmt: skip
+    assert with_examples(asked, []) == asked
+    assert (question_in(shown), question_in(answer_messages("S", "Hi"))) == ("Q?", "Hi")
 
 
 def test_rewriting_shows_the_exchanges_and_of_a_long_reply_its_beginning() -> None:
