@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from starlette.testclient import TestClient
 
 from pipelines.cli.app import new_app
 from pipelines.serving.access import KEY_VARIABLE, check_exposure, is_loopback, read_key
@@ -118,6 +119,35 @@ def test_the_command_refuses_before_it_opens_the_bot(tmp_path: Path, monkeypatch
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         assert f"Port {port} is in use" in str(refusal("--port", str(port)))
+
+
+def test_the_command_serves_with_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    seen: dict[str, Any] = {}
+
+    def visit(app: Any, listener: socket.socket, *, ready: Any, leave: Any) -> None:
+        ready()
+        with TestClient(app, headers={"Authorization": f"Bearer {KEY}"}) as client:
+            seen["models"] = [model["id"] for model in client.get("/v1/models").json()["data"]]
+            seen["without"] = client.get("/v1/models", headers={"Authorization": ""}).status_code
+        seen["port"] = listener.getsockname()[1]
+        raise KeyboardInterrupt
+
+    def load(bot: Path, device: str | None, on_progress: Any) -> Any:
+        seen["bot"] = bot, device
+        return make_bot([])[0]
+
+    monkeypatch.setattr("pipelines.cli.serving.load_bot", load)
+    monkeypatch.setattr("pipelines.serving.serve.run_app", visit)
+    (tmp_path / "api.key").write_text(KEY)
+    with listen("127.0.0.1", 0) as found:
+        port = found.getsockname()[1]
+    arguments = ["serve", "bot", "--port", str(port), "--api-key-file", str(tmp_path / "api.key"), "--device", "cpu"]
+    result = CliRunner().invoke(new_app(), arguments)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"house is at http://127.0.0.1:{port}/v1 (with its key; Ctrl-C ends it)\nClosed.\n"
+    assert seen == {"models": ["house"], "without": 401, "port": port, "bot": (Path("bot"), "cpu")}
 
 
 def test_an_address_of_another_machine_cannot_be_taken() -> None:
