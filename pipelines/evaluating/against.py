@@ -16,7 +16,7 @@ from pipelines.evaluating.measuring import TIMED, Told, asked_of, examples_of, s
 from pipelines.report.evaluation import ArmScores, Record
 from pipelines.report.render import fill
 from pipelines.report.summary import cell, change
-from toolkit.bot import BotFolder, Chatbot, read_lock
+from toolkit.bot import BotFolder, Chatbot, read_config, read_lock
 from toolkit.errors import DataError
 from toolkit.files import write_text
 from toolkit.progress import Progress
@@ -64,11 +64,13 @@ def against(
         on_progress: Called with what is being done, done, total.
 
     Raises:
-        DataError: The bots are one and the same, or there are no questions.
+        DataError: A folder is no bot, the bots are one and the same, or there are no questions.
         Interrupted: Ctrl-C; what was answered is kept.
     """
     if first.resolve() == second.resolve():
         raise DataError(f"{first} is to be compared with itself.", "Name another bot after --against.")
+    for place in (first, second):
+        read_config(BotFolder(place))  # before the first is asked: the second is opened minutes later
     asked: list[Question] = []
     judge: Judge | None = None
     told = []

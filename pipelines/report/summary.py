@@ -95,6 +95,8 @@ def broken_lines(result: Evaluation) -> list[str]:
 def short_form(result: Evaluation) -> str:
     """Return all that the terminal shows of an evaluation."""
     parts = ["\n".join(summary_lines(result))]
+    if not result.details:
+        parts.append("No questions were asked: name a file as evaluation.questions, or give one with --questions.")
     if len(result.arms) > 1:
         asked = len(result.details)
         parts.append(f"{len(result.arms)} arms on the same {asked} questions, with 95% intervals:")

@@ -387,6 +387,16 @@ def test_measuring_prints_what_it_found(
     assert json.loads(result.out)["answers"]["answerable"] == 1
     shown = run("eval", bot_copy, "--questions", file)
     assert "report.html" in shown.out
+    head = next(line for line in shown.out.splitlines() if line.startswith("|"))
+    assert [cell.strip() for cell in head.split("|")[2:-1]] == ["neither", "knowledge", "adapter", "both"]
+    few = run("eval", bot_copy, "--questions", file, "--arms", "knowledge, both", "--perturb", "--limit", "1")
+    assert "Typos: of " in few.out
+
+
+def test_what_cannot_be_measured_is_said(run: Callable[..., Result], bot_copy: Path, embedder: HashEmbedder) -> None:
+    assert "No arm is called 'all'" in refused(run("eval", bot_copy, "--arms", "all"))
+    assert "Leave out --arms" in refused(run("eval", bot_copy, "--against", bot_copy, "--arms", "both"))
+    assert "compared with itself" in refused(run("eval", bot_copy, "--against", bot_copy))
 
 
 def test_chatting(

@@ -130,6 +130,7 @@ def test_the_terminal_is_told_in_short() -> None:
     assert rows[2] == ["facts held", "10% (0% to 20%)", "80% (70% to 90%)"]
     assert rows[-1] == ["voice", "+10 (-10 to +30), unsure"]
     assert "|" not in short_form(evaluation())
+    assert "evaluation.questions" in short_form(evaluation(answers=None, details=[]))
 
 
 def test_the_worst_answers_have_the_most_faults() -> None:
