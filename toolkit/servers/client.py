@@ -71,5 +71,7 @@ def explained(error: Exception, address: ModelAddress, seconds: float) -> ModelE
             listed = list_models(address)
         return missing(address, address.model, listed)
     if isinstance(error, openai.APIError):
-        return unable(address, error.message)
+        # FastAPI, which several servers stand on, tells the reason under another name than the protocol does.
+        detail = error.body.get("detail") if isinstance(error.body, dict) else None
+        return unable(address, str(detail or error.message))
     return None
