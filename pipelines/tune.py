@@ -233,6 +233,7 @@ def told_of(acceptance: dict[str, Any]) -> str:
 def tune_digest(rows: Sequence[SeamRow], config: BotConfig, fingerprint: str) -> str:
     """Name everything that an adapter depends on: the rendered rows, the settings and the base."""
     assert config.voice is not None
-    settings = config.voice.model_dump(mode="json", exclude={"examples", "min_examples", "held_out", *PREFERENCE_KEYS})
+    apart = {"examples", "min_examples", "held_out", "torch_compile", *PREFERENCE_KEYS}  # they leave the numbers alone
+    settings = config.voice.model_dump(mode="json", exclude=apart)
     content = [fingerprint, settings, [[row.messages, row.example.reply] for row in rows]]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

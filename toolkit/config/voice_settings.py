@@ -66,6 +66,11 @@ class VoiceSettings(Section):
     per_device_train_batch_size: Positive = Field(4, description="rows a step")
     gradient_accumulation_steps: Positive = Field(1, description="steps added up before an update")
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, more time")
+    torch_compile: bool | None = Field(
+        None,
+        description="compile the layers for a GPU before the tune: once half a minute for each length of rows; not set: "
+        "where the run wins that back",
+    )
     max_length: Annotated[int, Field(ge=64)] = Field(640, description="longest training row, in tokens of the base")
     rows_without_passages: Annotated[float, Field(ge=0, le=1)] = Field(
         0.1, description="share of the rows with passages that are shown without them"

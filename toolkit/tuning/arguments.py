@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from toolkit.config import VoiceSettings
 from toolkit.errors import MissingExtra
 from toolkit.models import LoadedModel
+from toolkit.tuning.compiled import COMPILED_TOKENS, compiles
 
 T = TypeVar("T")
 
@@ -62,20 +63,22 @@ def steps_to_a_checkpoint(steps: int) -> int:
     return math.ceil(steps / _CHECKPOINTS_A_RUN)
 
 
-def training_arguments(settings: VoiceSettings, loaded: LoadedModel, rows: int, work: Path, *, measured: bool) -> Any:
+def training_arguments(
+    settings: VoiceSettings, loaded: LoadedModel, encoded: Sequence[dict[str, Any]], work: Path, *, measured: bool
+) -> Any:
     """Return TRL's settings for a run.
 
     Args:
         settings: The ``voice`` section of ``bot.yaml``.
         loaded: The base.
-        rows: Number of rows that are trained on.
+        encoded: The rows that are trained on, as ids.
         work: Folder for checkpoints.
         measured: Whether the loss on held-out rows is measured at each checkpoint, and the best one taken at the end.
     """
     from trl import SFTConfig
 
     device = loaded.device.value
-    steps = steps_of(settings, rows)
+    steps = steps_of(settings, len(encoded))
     each = steps_to_a_checkpoint(steps)
     return SFTConfig(
         output_dir=str(work),
@@ -87,7 +90,7 @@ def training_arguments(settings: VoiceSettings, loaded: LoadedModel, rows: int, 
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=0.1,  # below 1: a share of the steps
-        pad_to_multiple_of=_PADDED_TOKENS,
+        pad_to_multiple_of=COMPILED_TOKENS if compiles(settings, loaded, encoded, steps) else _PADDED_TOKENS,
         max_length=None,  # rows over the limit are left out before, see encode_rows
         seed=settings.seed,
         # 16-bit base weights are already in their format; autocast on top would only cast again.

@@ -19,8 +19,9 @@ from toolkit.offline import call_nobody, load_bitsandbytes
 from toolkit.progress import Progress
 from toolkit.prompts import encode_pair, template_hash
 from toolkit.seam import SeamRow
-from toolkit.tuning.arguments import is_first_process, measured_rows, reporters, training_arguments
+from toolkit.tuning.arguments import is_first_process, measured_rows, reporters, steps_of, training_arguments
 from toolkit.tuning.checkpoints import clear_incomplete, last_complete_checkpoint, sync_folder
+from toolkit.tuning.compiled import compiled_layers, compiles
 from toolkit.tuning.loss import trainer_class
 from toolkit.tuning.methods import check_method, peft_config
 from toolkit.tuning.record import record_base
@@ -140,7 +141,7 @@ def train_adapter(
     if is_first_process():
         clear_incomplete(work)
     tuned = base_to_tune(loaded, settings)
-    with stop_requests() as request, full_disk_named(work, output), quick_attention(tuned):
+    with stop_requests() as request, full_disk_named(work, output), quick_layers(tuned, settings, encoded):
         trainer = new_trainer(
             encoded, tuned, settings, work,
             method=peft_config(settings, tuned), held=_encode_held(held, loaded, settings, len(encoded)),
@@ -267,6 +268,23 @@ def quick_attention(loaded: LoadedModel) -> Iterator[None]:
             loaded.model.set_attn_implementation(before)
 
 
+@contextmanager
+def quick_layers(loaded: LoadedModel, settings: VoiceSettings, encoded: Sequence[dict[str, Any]]) -> Iterator[None]:
+    """Let the layers of a base do the work of a tune in the way that is quickest on its device, for a while.
+
+    Args:
+        loaded: The base.
+        settings: The ``voice`` section of ``bot.yaml``.
+        encoded: The rows that are trained on.
+    """
+    with quick_attention(loaded):
+        if compiles(settings, loaded, encoded, steps_of(settings, len(encoded))):
+            with compiled_layers(loaded.model):
+                yield
+        else:
+            yield
+
+
 def keep_training_kernels(model: PreTrainedModel) -> None:
     """Keep bitsandbytes from swapping in a CPU kernel that has no backward pass.
 
@@ -314,7 +332,7 @@ def new_trainer(
         watching.append(patience(settings.early_stopping_patience))
     trainer = safe_to_stop(trainer_class())(
         model=loaded.model,
-        args=training_arguments(settings, loaded, len(encoded), work, measured=bool(held)),
+        args=training_arguments(settings, loaded, encoded, work, measured=bool(held)),
         train_dataset=_dataset(encoded),
         eval_dataset=_dataset(held) if held else None,
         processing_class=loaded.tokenizer,
