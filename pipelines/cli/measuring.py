@@ -38,7 +38,7 @@ def eval_(
     as_json: AsJson = False,
     device: Device = None,
 ) -> None:
-    """Measure a bot with both of its halves, with either and with neither; or compare it with another."""
+    """Measure a bot arm by arm, or against another bot."""
     from pipelines.evaluating import against as compare_bots
     from pipelines.evaluating import duel_lines, evaluate
     from pipelines.report import short_form

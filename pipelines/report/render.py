@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.report.builds import read_builds
 from pipelines.report.picture import pictures
-from pipelines.report.summary import arms_table, change, differences_table, summary_lines
+from pipelines.report.summary import arms_table, brought_lines, change, differences_table, summary_lines
 from toolkit.bot import BotFolder
 from toolkit.scoring import MEASURES
 
@@ -28,7 +28,7 @@ def render(result: Evaluation, folder: BotFolder) -> str:
         _PAGE,
         result=result,
         pictures=pictures(result, folder),
-        lines=summary_lines(result),
+        lines=[*summary_lines(result), *brought_lines(result)],
         arms=arms_table(result),
         differences=differences_table(result) if result.differences else None,
         measures=MEASURES,

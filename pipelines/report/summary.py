@@ -31,6 +31,25 @@ def summary_lines(result: Evaluation) -> list[str]:
     return lines
 
 
+# What a half is there for, and the arm that lacks it alone.
+_HALVES = (("documents", "adapter", ("facts", "grounded")), ("voice", "knowledge", ("voice", "facts")))
+
+
+def brought_lines(result: Evaluation) -> list[str]:
+    """Say what each half brings: what the whole bot has over the one without it, on the same questions."""
+    found = {(item.measure, item.second): item.difference for item in result.differences if item.first == "both"}
+    lines = []
+    for half, without, names in _HALVES:
+        told = [
+            f"{measure.title} {change(measure, found[measure.name, without])}"
+            for name in names for measure in MEASURES
+            if measure.name == name and (name, without) in found
+        ]  # fmt: skip
+        if told:
+            lines.append(f"What the {half} bring{'' if half.endswith('s') else 's'}, in points: {'; '.join(told)}.")
+    return lines
+
+
 def arms_table(result: Evaluation) -> tuple[list[str], list[list[str]]]:
     """Return the head and the rows of the table of arms: a row a measure, with 95% intervals."""
     head = ["", *(arm.name for arm in result.arms)]
@@ -94,7 +113,7 @@ def broken_lines(result: Evaluation) -> list[str]:
 
 def short_form(result: Evaluation) -> str:
     """Return all that the terminal shows of an evaluation."""
-    parts = ["\n".join(summary_lines(result))]
+    parts = ["\n".join([*summary_lines(result), *brought_lines(result)])]
     if not result.details:
         parts.append("No questions were asked: name a file as evaluation.questions, or give one with --questions.")
     if len(result.arms) > 1:

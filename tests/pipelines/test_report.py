@@ -14,6 +14,7 @@ from pipelines.report import Evaluation, render, short_form, summary_lines
 from pipelines.report.builds import add_build, read_builds
 from pipelines.report.evaluation import ArmDifference, ArmScores, Broken, Detail, Perturbation
 from pipelines.report.render import faults, ranks, worst
+from pipelines.report.summary import brought_lines
 from tests.conftest import ROOT
 from toolkit.bot import BotFolder
 from toolkit.bot.lock import Inputs, Lock
@@ -131,6 +132,18 @@ def test_the_terminal_is_told_in_short() -> None:
     assert rows[-1] == ["voice", "+10 (-10 to +30), unsure"]
     assert "|" not in short_form(evaluation())
     assert "evaluation.questions" in short_form(evaluation(answers=None, details=[]))
+
+
+def test_what_each_half_brings_is_said_in_a_sentence() -> None:
+    halves = [("facts", "adapter", TOLD), ("voice", "knowledge", TOLD), ("facts", "knowledge", UNSURE)]
+    differences = [
+        ArmDifference(measure=name, first="both", second=other, difference=found) for name, other, found in halves
+    ]
+    assert brought_lines(evaluation(differences=differences)) == [
+        "What the documents bring, in points: facts held +70 (+60 to +80).",
+        "What the voice brings, in points: voice +70 (+60 to +80); facts held +10 (-10 to +30), unsure.",
+    ]
+    assert brought_lines(evaluation()) == []
 
 
 def test_the_worst_answers_have_the_most_faults() -> None:
