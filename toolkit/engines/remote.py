@@ -176,11 +176,15 @@ class RemoteEngine:
         import openai
 
         began = whole = False
+        chunks = self._client.astream(list(messages), **self._request(adapter, decoding))
         try:
-            async for chunk in self._client.astream(list(messages), **self._request(adapter, decoding)):
-                began, whole = True, whole or bool(chunk.response_metadata.get("finish_reason"))
-                if text := str(chunk.text):
-                    yield text
+            # Whatever is sent again meanwhile: silence is not waited for several times over.
+            async with asyncio.timeout(self._timeout) as patience:
+                async for chunk in chunks:
+                    patience.reschedule(None)
+                    began, whole = True, whole or bool(chunk.response_metadata.get("finish_reason"))
+                    if text := str(chunk.text):
+                        yield text
         except openai.APIConnectionError as error:
             if not began or isinstance(error, openai.APITimeoutError):
                 raise

@@ -163,8 +163,8 @@ def test_a_server_that_falls_silent_is_not_waited_for_for_ever(server: ModelServ
     server.pause = 30.0 * (pieces == 0)
     started = time.monotonic()
     with pytest.raises(ModelError, match="said nothing for 0.4 s") as caught:
-        say(engine_of(server, timeout=0.4))
-    assert time.monotonic() - started < 3
+        say(engine_of(server, timeout=0.4, retries=5))
+    assert time.monotonic() - started < 1.5  # it is not waited for once for every time that the request is sent
     assert "base.timeout" in caught.value.hint
 
 
