@@ -17,9 +17,11 @@ from toolkit.exporting import (
     check_apart,
     check_merges,
     family_of,
+    rope_factors,
     split_name,
     turns_of,
 )
+from toolkit.exporting.llama_cpp import check_installed
 from toolkit.files import nearest_folder
 
 if TYPE_CHECKING:
@@ -122,9 +124,9 @@ def check_family(wanted: Wanted, settings: Any, tokenizer: PreTrainedTokenizerBa
     if wanted.form == "ollama":
         turns_of(tokenizer)
     if wanted.apart:
-        from toolkit.exporting.llama_cpp import check_installed
-
         check_installed("An adapter apart is tried with llama.cpp before it is handed out.")
+    if rope_factors(settings) is not None:
+        check_installed("A base with stretched positions is tried with llama.cpp; transformers reads no GGUF of it.")
 
 
 def check_place(output: Path, bot: Path, *, force: bool) -> None:

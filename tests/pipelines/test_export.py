@@ -120,9 +120,7 @@ def test_a_base_served_in_4_bits_goes_along_as_what_they_stand_for(bot_copy: Pat
         keep_training_kernels(loaded.model)  # the other one wants layers that are wider than these
         return loaded
 
-    result = export_bot(
-        bot_copy, "merged", output=tmp_path / "out", prompts=PROMPTS, openers=Openers(base=open_narrow)
-    )
+    result = export_bot(bot_copy, "merged", output=tmp_path / "out", prompts=PROMPTS, openers=Openers(base=open_narrow))
     assert result.agreement.share == 1
 
 

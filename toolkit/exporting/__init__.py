@@ -2,7 +2,7 @@
 
 from toolkit.exporting.adapters import LowRank, check_apart, check_merges, copy_adapter, low_rank, merged_into
 from toolkit.exporting.agreement import Agreement, greedy_tokens, judge
-from toolkit.exporting.families import family_of
+from toolkit.exporting.families import family_of, rope_factors
 from toolkit.exporting.gguf_files import BYTES, QUANTIZATIONS, Quantization, round_weights, write_adapter, write_model
 from toolkit.exporting.modelfile import modelfile, turns_of
 from toolkit.exporting.vocabulary import split_name
@@ -22,6 +22,7 @@ __all__ = [
     "low_rank",
     "merged_into",
     "modelfile",
+    "rope_factors",
     "round_weights",
     "split_name",
     "turns_of",

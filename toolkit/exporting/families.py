@@ -49,10 +49,8 @@ def family_of(config: Any) -> Family:
     if family is None:
         raise ModelError(f"A GGUF of a '{config.model_type}' model is not written here, but of {_known()}.", REMEDY)
     rope = config.rope_parameters["rope_type"]
-    if rope != "default":
-        raise ModelError(
-            f"This model stretches its positions by '{rope}', which is not written into a GGUF here.", REMEDY
-        )
+    if rope != "default" and not (rope == "llama3" and family.arch == "llama"):
+        raise ModelError(f"A base that stretches its positions by '{rope}' is not written as GGUF here.", REMEDY)
     if getattr(config, "use_sliding_window", False):
         raise ModelError(
             "This model looks back through a sliding window, which is not written into a GGUF here.", REMEDY
@@ -62,6 +60,26 @@ def family_of(config: Any) -> Family:
 
 def _known() -> str:
     return ", ".join(FAMILIES)
+
+
+def rope_factors(config: Any) -> np.ndarray | None:
+    """Return by how much each frequency of the positions is stretched.
+
+    Args:
+        config: The configuration of transformers.
+
+    Returns:
+        Numbers of shape (half of a head,), or None where none is stretched.
+    """
+    if config.rope_parameters["rope_type"] == "default":
+        return None
+    import numpy as np
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    stretched, _ = ROPE_INIT_FUNCTIONS[config.rope_parameters["rope_type"]](config, "cpu")
+    steps = np.arange(0, head_size(config), 2) / head_size(config)
+    factors: np.ndarray = (config.rope_parameters["rope_theta"] ** -steps / stretched.numpy()).astype(np.float32)
+    return factors
 
 
 def head_size(config: Any) -> int:

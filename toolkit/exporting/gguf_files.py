@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from toolkit.exporting.families import Places, add_shape
+from toolkit.exporting.families import Places, add_shape, rope_factors
 from toolkit.exporting.vocabulary import add_vocabulary
 from toolkit.progress import Progress
 
@@ -83,7 +83,9 @@ def write_model(
     writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{quantization.upper()}"])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     add_vocabulary(writer, tokenizer, config.vocab_size)
-    tensors = dict(tensors_of(model))
+    tensors, factors = dict(tensors_of(model)), rope_factors(config)
+    if factors is not None:
+        writer.add_tensor_info("rope_freqs.weight", factors.shape, factors.dtype, factors.nbytes)
     for tensor, weight in tensors.items():
         # Where each tensor lies is written first, so that only one is in memory a second time.
         kind, shape = kind_of(tensor, tuple(weight.shape), quantization), tuple(weight.shape)
@@ -94,6 +96,8 @@ def write_model(
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
+    if factors is not None:
+        writer.write_tensor_data(factors)
     for done, (tensor, weight) in enumerate(tensors.items()):
         if on_progress:
             on_progress("Writing the GGUF", done, len(tensors))

@@ -145,7 +145,7 @@ def modelfile(
         *([f"ADAPTER ./{adapter}"] if adapter else []),
         f'TEMPLATE """{turns_of(tokenizer).go_template()}"""',
         f'SYSTEM """{system}"""',
-        *(f"PARAMETER stop {json.dumps(stop, ensure_ascii=False)}" for stop in stops),
+        *(f'PARAMETER stop "{stop}"' for stop in stops),  # nothing is escaped between these
         f"PARAMETER temperature {temperature:g}",
         f"PARAMETER num_ctx {context}",
     ]

@@ -117,6 +117,25 @@ def test_biases_lie_as_the_rows_of_their_matrices_do(tokenizer: Any, tmp_path: P
     assert judge(model, tokens, asked_of_llama_cpp(file, None, tokenizer), engine="llama.cpp").share == 1
 
 
+def test_stretched_positions_go_along(tokenizer: Any, tmp_path: Path) -> None:
+    # As those of Llama 3.1, only that half of the longest prompt lies beyond what is stretched.
+    rope = {
+        "rope_type": "llama3",
+        "rope_theta": 10000.0,
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 32,
+    }
+    plain, model = (model_of("llama", tokenizer, **more) for more in ({}, {"rope_parameters": rope}))
+    file = tmp_path / "model.gguf"
+    write_model(file, model, tokenizer, "f16", name="tiny")
+    _, tokens = prompts_of(tokenizer)
+    replies = asked_of_llama_cpp(file, None, tokenizer)
+    assert judge(model, tokens, replies, engine="llama.cpp").share == 1
+    assert judge(plain, tokens, replies, engine="llama.cpp").share < 1
+
+
 @pytest.mark.parametrize("quantization", ["q8_0", "q4_0"])
 def test_fewer_bits_are_those_that_the_model_is_rounded_to(
     quantization: Quantization, tokenizer: Any, tmp_path: Path
@@ -223,6 +242,7 @@ def test_other_families_and_positions_are_refused_with_a_remedy(tokenizer: Any) 
     for config in (
         AutoConfig.for_model("gpt2"),
         AutoConfig.for_model("llama", rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}),
+        AutoConfig.for_model("qwen2", rope_parameters={"rope_type": "yarn", "factor": 2.0, "rope_theta": 1e4}),
         AutoConfig.for_model("qwen2", use_sliding_window=True),
     ):
         with pytest.raises(ModelError) as refused:

@@ -90,9 +90,7 @@ def test_a_template_that_does_more_is_refused_with_a_remedy(tokenizer: Any) -> N
 
 
 def test_a_modelfile_says_what_the_bot_is(tokenizer: Any) -> None:
-    text = modelfile(
-        tokenizer, model="a.gguf", adapter="b.gguf", system="Be\nbrief.", temperature=0.3, context=2048
-    )
+    text = modelfile(tokenizer, model="a.gguf", adapter="b.gguf", system="Be\nbrief.", temperature=0.3, context=2048)
     lines = text.splitlines()
     assert lines[:2] == ["FROM ./a.gguf", "ADAPTER ./b.gguf"]
     assert 'SYSTEM """Be\nbrief."""' in text
