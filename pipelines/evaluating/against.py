@@ -130,12 +130,12 @@ def verdict(measure: Measure, found: PairedDifference, names: tuple[str, str]) -
         found: What the first has over the second.
         names: What the two are called.
     """
+    if not found.unlike:
+        return f"{measure.title}: the two came out alike on each of {found.of} questions."
     told = f"{measure.title}: {change(measure, found).removesuffix(', unsure')} on {found.of} questions"
     if found.tells:
         better = names[(found.value > 0) != measure.more_is_better]
         return f"{told}: {better} is better."
-    if not found.unlike:
-        return f"{told}: the two came out alike on each."
     if found.needed is None:
         return f"{told}: too few to tell, and nothing to reckon from how many would."
     enough = max(found.needed, found.of + 1)

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,11 +187,12 @@ def _key(asked: Asked) -> str:
 
 def to_row(answer: Answer) -> dict[str, Any]:
     """Return an answer as plain data that :func:`from_row` makes one of again."""
-    row = answer.to_dict()
-    passages = [passage.to_dict() for passage in answer.passages]
-    seconds = {name: float(value) for name, value in answer.seconds.items()}
-    more = {"rewritten": answer.rewritten, "answerable": answer.answerable, "replaced": list(answer.replaced)}
-    return {**row, "passages": passages, "seconds": seconds, **more}
+    row = {item.name: getattr(answer, item.name) for item in fields(answer)}
+    return row | {
+        "citations": [citation.to_dict() for citation in answer.citations],
+        "passages": [passage.to_dict() for passage in answer.passages],
+        "seconds": {name: float(value) for name, value in answer.seconds.items()},
+    }
 
 
 def from_row(row: dict[str, Any]) -> Answer:
@@ -201,18 +202,9 @@ def from_row(row: dict[str, Any]) -> Answer:
         DataError: It was written by another version.
     """
     try:
-        return Answer(
-            question=row["question"],
-            text=row["answer"],
-            citations=[Citation(**citation) for citation in row["citations"]],
-            passages=[Passage(**passage) for passage in row["passages"]],
-            abstained=row["abstained"],
-            adapter=row["adapter"],
-            seconds=row["seconds"],
-            rewritten=row["rewritten"],
-            answerable=row["answerable"],
-            replaced=row["replaced"],
-        )
+        citations = [Citation(**citation) for citation in row["citations"]]
+        passages = [Passage(**passage) for passage in row["passages"]]
+        return Answer(**row | {"citations": citations, "passages": passages})
     except (KeyError, TypeError) as error:
         raise DataError(
             f"An answer that was kept cannot be read: {error}.", "Ask anew: housevoice eval BOT --fresh"

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.evaluating.arms import Arm, arms_of
-from pipelines.evaluating.asking import Asked, Asker, Way, to_row
+from pipelines.evaluating.asking import Asked, Asker, Way
 from pipelines.evaluating.judging import Judge
 from pipelines.evaluating.perturbing import IRRELEVANT, Variant, irrelevant_on_top, variants, what_breaks
 from pipelines.report import Evaluation, render
-from pipelines.report.evaluation import ArmDifference, ArmScores, Detail, Perturbation
+from pipelines.report.evaluation import ArmDifference, ArmScores, Detail, Found, Perturbation, Quote
 from toolkit.answering import Answer
 from toolkit.bot import BotFolder, Chatbot, read_lock
 from toolkit.errors import Interrupted
@@ -238,15 +238,24 @@ def details_of(asked: Sequence[Question], told: Sequence[Told]) -> list[Detail]:
     names = [measure.name for measure in MEASURES]
     details = []
     for number, (question, answer, judged) in enumerate(zip(asked, main.answers, main.judged, strict=True)):
-        row = to_row(answer)
-        row["passages"] = [{key: item[key] for key in ("id", "source", "text", "score")} for item in row["passages"]]
         values = {name: getattr(judged, name) for name in names}
         details.append(
             Detail(
-                **row,
+                question=answer.question,
                 unanswerable=question.unanswerable,
                 facts=[list(fact) for fact in question.facts],
                 sources=list(question.sources),
+                answer=answer.text,
+                abstained=answer.abstained,
+                adapter=answer.adapter,
+                citations=[Quote(source=item.source, page=item.page, quote=item.quote) for item in answer.citations],
+                passages=[
+                    Found(id=item.id, source=item.source, text=item.text, score=item.score) for item in answer.passages
+                ],
+                seconds=answer.seconds,
+                rewritten=answer.rewritten,
+                answerable=answer.answerable,
+                replaced=answer.replaced,
                 holds_facts=None if question.unanswerable else holds_facts(answer.text, question.facts),
                 first_sentence=judged.first_sentence,
                 made_up=judged.made_up,

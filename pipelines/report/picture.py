@@ -24,6 +24,7 @@ _HEIGHT = 0.55  # inches a measure, with room for four arms
 def draw_arms(result: Evaluation) -> Figure:
     """Draw the shares of each arm with their 95% intervals, a row a measure."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
 
     shown = [
         measure for measure in MEASURES
@@ -42,6 +43,7 @@ def draw_arms(result: Evaluation) -> Figure:
         )  # fmt: skip
     axes.set_yticks(range(len(shown)), [item.title for item in shown])
     axes.set_xlim(-0.02, 1.02)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.25)
     if shown:

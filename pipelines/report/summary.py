@@ -41,12 +41,12 @@ def brought_lines(result: Evaluation) -> list[str]:
     lines = []
     for half, without, names in _HALVES:
         told = [
-            f"{measure.title} {change(measure, found[measure.name, without])}"
+            f"{measure.title} {change(measure, found[name, without])}"
             for name in names for measure in MEASURES
             if measure.name == name and (name, without) in found
         ]  # fmt: skip
         if told:
-            lines.append(f"What the {half} bring{'' if half.endswith('s') else 's'}, in points: {'; '.join(told)}.")
+            lines.append(f"Brought by the {half}, in points against the arm '{without}': {'; '.join(told)}.")
     return lines
 
 
@@ -76,9 +76,11 @@ def differences_table(result: Evaluation) -> tuple[list[str], list[list[str]]]:
 
 
 def cell(measure: Measure, figure: Estimate | None) -> str:
-    """Return a figure with its interval; a dash where it does not apply."""
+    """Return a figure with its interval, which one that is the same for every question has not; a dash for none."""
     if figure is None:
         return "-"
+    if figure.low == figure.high:
+        return measure.shown(figure.value)
     return f"{measure.shown(figure.value)} ({measure.shown(figure.low)} to {measure.shown(figure.high)})"
 
 
@@ -86,6 +88,8 @@ def change(measure: Measure, difference: PairedDifference | None) -> str:
     """Return a difference with its interval; a dash where it does not apply."""
     if difference is None:
         return "-"
+    if not difference.unlike:
+        return "same"
     ends = f"({measure.shown_change(difference.low)} to {measure.shown_change(difference.high)})"
     return f"{measure.shown_change(difference.value)} {ends}{'' if difference.tells else ', unsure'}"
 

@@ -140,8 +140,8 @@ def test_what_each_half_brings_is_said_in_a_sentence() -> None:
         ArmDifference(measure=name, first="both", second=other, difference=found) for name, other, found in halves
     ]
     assert brought_lines(evaluation(differences=differences)) == [
-        "What the documents bring, in points: facts held +70 (+60 to +80).",
-        "What the voice brings, in points: voice +70 (+60 to +80); facts held +10 (-10 to +30), unsure.",
+        "Brought by the documents, in points against the arm 'adapter': facts held +70 (+60 to +80).",
+        "Brought by the voice, in points against the arm 'knowledge': voice +70 (+60 to +80); facts held +10 (-10 to +30), unsure.",
     ]
     assert brought_lines(evaluation()) == []
 
