@@ -141,7 +141,8 @@ def test_what_each_half_brings_is_said_in_a_sentence() -> None:
     ]
     assert brought_lines(evaluation(differences=differences)) == [
         "Brought by the documents, in points against the arm 'adapter': facts held +70 (+60 to +80).",
-        "Brought by the voice, in points against the arm 'knowledge': voice +70 (+60 to +80); facts held +10 (-10 to +30), unsure.",
+        "Brought by the voice, in points against the arm 'knowledge': voice +70 (+60 to +80); "
+        "facts held +10 (-10 to +30), unsure.",
     ]
     assert brought_lines(evaluation()) == []
 
