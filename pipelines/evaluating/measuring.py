@@ -20,6 +20,7 @@ from toolkit.answering import Answer
 from toolkit.bot import BotFolder, Chatbot, read_lock
 from toolkit.errors import Interrupted
 from toolkit.examples import Example, read_examples, split_examples
+from toolkit.examples.made import made_examples
 from toolkit.files import write_text
 from toolkit.progress import Progress
 from toolkit.scoring import (
@@ -37,6 +38,9 @@ from toolkit.scoring import (
 # Questions that are asked one by one for their seconds, an arm: on two cores that is half a minute. Enough to see what
 # an arm costs; the interval says how little they tell of the rest.
 TIMED = 8
+# Questions that are made where there is no file of them: they tell a difference of 20 points where two answers in five
+# come out otherwise, by questions_needed of toolkit/scoring.
+_MADE = 75
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def evaluate(
 
     Args:
         bot: The bot.
-        questions: Questions to ask; default: those of its ``bot.yaml``.
+        questions: Questions to ask; default: those of its ``bot.yaml``, or some that are made from its documents.
         split: Only questions of this split; default: as in ``bot.yaml``.
         arms: Which of ``neither``, ``knowledge``, ``adapter`` and ``both``; default: all that the bot has.
         limit: Most questions, spread evenly over all; default: all.
@@ -89,12 +93,16 @@ def evaluate(
     judge = Judge(bot, *examples_of(bot))
     with stoppable(asker):
         result = measure(asker, judge, asked, chosen, timed=TIMED, perturb=perturb)
+    made = bool(asked) and questions is None and bot.config.evaluation.questions is None
+    result = result.model_copy(update={"made": made})
     write(BotFolder(bot.folder), result)
     return result
 
 
 def asked_of(bot: Chatbot, questions: Path | None, split: str | None, limit: int | None) -> list[Question]:
-    """Return the questions of a bot; none where it has no file of them.
+    """Return the questions of a bot; where it names no file of them, questions that are made from its documents.
+
+    Of the made ones the file that answers is known, and no fact.
 
     Args:
         bot: The bot.
@@ -105,9 +113,15 @@ def asked_of(bot: Chatbot, questions: Path | None, split: str | None, limit: int
     Raises:
         DataError: The file is missing or malformed.
     """
-    settings = bot.config.evaluation
+    settings, picker = bot.config.evaluation, bot.chain.picker
     file = questions or settings.questions
-    asked = read_questions(file, split or settings.split) if file else []
+    if file is not None:
+        asked = read_questions(file, split or settings.split)
+    elif bot.knowledge is not None and picker is not None:
+        made = made_examples(bot.knowledge.texts(), picker.lexicon, seed=0, count=_MADE)
+        asked = [Question(item.question, sources=(item.passage.source,)) for item in made]
+    else:
+        asked = []
     return asked if limit is None else spread(asked, limit)
 
 

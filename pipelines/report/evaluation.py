@@ -108,6 +108,7 @@ class Evaluation(Record):
     seconds: float = Field(description="time that the measuring took, in seconds")
     details: list[Detail] = Field(description="one entry a question")
     samples: list[dict[str, str]] = Field(description="held-out prompts with the reply with and without the voice")
+    made: bool = Field(False, description="whether the questions were made from the documents")
     arms: list[ArmScores] = Field(default=[], description="what each arm comes to, the fullest last")
     differences: list[ArmDifference] = Field(default=[], description="what the fullest arm has over each other")
     threshold: float | None = Field(None, description="probability under which the bot declines; null without a gate")

@@ -17,6 +17,11 @@ def summary_lines(result: Evaluation) -> list[str]:
             f"Voice on {voice.prompts} prompts not trained on: recognised in {voice.with_adapter:.0%} of the replies "
             f"with the adapter, {voice.without_adapter:.0%} without."
         )
+    if result.made:
+        lines.append(
+            "There is no file of questions (evaluation.questions), so they were made from the documents: they are "
+            "closer to their words than people's are, and no facts are known of them."
+        )
     if result.answers:
         scores = result.answers
 
@@ -119,7 +124,7 @@ def short_form(result: Evaluation) -> str:
     """Return all that the terminal shows of an evaluation."""
     parts = ["\n".join([*summary_lines(result), *brought_lines(result)])]
     if not result.details:
-        parts.append("No questions were asked: name a file as evaluation.questions, or give one with --questions.")
+        parts.append("No questions were asked: name a file as evaluation.questions, or give one with --questions FILE.")
     if len(result.arms) > 1:
         asked = len(result.details)
         parts.append(f"{len(result.arms)} arms on the same {asked} questions, with 95% intervals:")

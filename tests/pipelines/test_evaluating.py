@@ -154,6 +154,19 @@ def test_ctrl_c_keeps_what_was_answered(bot: Chatbot, file: Path, monkeypatch: p
     assert asked.count(ROWS[0]["question"]) == 2, "both alone is asked, in a batch and for its seconds"
 
 
+def test_a_bot_without_questions_is_asked_such_as_are_made_from_its_documents(bot: Chatbot, file: Path) -> None:
+    result = evaluate(bot, arms=["both"], limit=6)
+    assert result.made
+    assert len(result.details) == 6
+    files = {source for _, source in ((item.question, *item.sources) for item in result.details)}
+    assert files <= {"lamp.md", "kite.md", "shop.txt"}
+    figures = result.arms[0].figures
+    assert figures["found"].of == 6
+    assert "facts" not in figures
+    assert "made from the documents" in (bot.folder / "report" / "report.html").read_text()
+    assert not evaluate(bot, questions=file, arms=["both"], limit=1).made
+
+
 def test_an_arm_that_a_bot_has_not_is_named(bot: Chatbot, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="No arm is called 'nether'") as caught:
         arms_of(bot, ["nether"])
