@@ -79,7 +79,7 @@ def against(
         try:
             if judge is None:
                 asked = asked_of(bot, questions, split, limit)
-                if questions is None and bot.config.evaluation.questions is None:  # made ones would favour its documents
+                if questions is None and bot.config.evaluation.questions is None:  # made ones favour it
                     raise DataError(f"{first} has no questions to compare on.", "Give some with --questions FILE.")
             judge, answered = _answered(bot, asked, judge, fresh, on_progress)
             told.append(answered)
