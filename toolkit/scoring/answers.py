@@ -101,7 +101,8 @@ def judge(
         evidence: What its sentences are held against; default: the passages that were found for it.
         documents: Whether it was asked with documents: without any, nothing can be found.
     """
-    told = texts_of(answer.passages if evidence is None else evidence)
+    quotes = [citation.quote for citation in answer.citations]  # a row may be cited of which no passage was found
+    told = [*texts_of(answer.passages if evidence is None else evidence), *quotes]
     said = [] if answer.abstained else sentences(answer.text)
     first = first_factual(answer.text, question.question, told, voice) if said else None
     known = Known.of([question.question, *told], voice.language)
