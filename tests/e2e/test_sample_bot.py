@@ -15,6 +15,7 @@ import yaml
 
 from pipelines.build import build
 from tests.conftest import ROOT
+from tests.serving import served
 from toolkit import Chatbot
 from toolkit.answering import Answer
 from toolkit.bot import BotFolder
@@ -68,6 +69,15 @@ def test_the_figures_are_those_of_the_details(report: dict[str, Any]) -> None:
     details = [row for row in report["details"] if not row["unanswerable"]]
     right = [row["holds_facts"] and not row["abstained"] for row in details]
     assert sum(right) / len(right) == pytest.approx(report["answers"]["facts"])
+    (both,) = (arm for arm in report["arms"] if arm["name"] == "both")
+    assert both["figures"]["facts"]["value"] == pytest.approx(report["answers"]["facts"])
+    assert both["figures"]["facts"]["low"] < report["answers"]["facts"] < both["figures"]["facts"]["high"]
+
+
+def test_what_is_stated_is_grounded(report: dict[str, Any]) -> None:
+    (both,) = (arm for arm in report["arms"] if arm["name"] == "both")
+    assert both["figures"]["grounded"]["value"] >= 0.98
+    assert both["figures"]["first_fact"]["value"] >= 0.75
 
 
 def test_quotes_are_the_documents_own_words(report: dict[str, Any]) -> None:
@@ -181,6 +191,27 @@ def test_a_question_of_another_world_is_declined(bot: Chatbot) -> None:
     answer = bot.ask("Who was the third emperor of the Ming dynasty?")
     assert answer.abstained
     assert answer.citations == []
+
+
+def test_the_official_client_is_answered_and_who_leaves_stops_the_model(bot: Chatbot) -> None:
+    question = "How many hours of light do I get out of an Ember before it is empty?"
+    asked: Any = [{"role": "user", "content": question}]
+    with served(bot) as running:
+        client = running.client(timeout=120)
+        stream = client.chat.completions.create(model="sample-voice", messages=asked, stream=True)
+        next(chunk for chunk in stream if chunk.choices[0].delta.content)
+        stream.close()
+        left = time.monotonic()
+        while running.jobs.doing:
+            assert time.monotonic() < left + 5
+            time.sleep(0.01)
+        reply = client.chat.completions.create(model="sample-plain", messages=asked)
+    alone = bot.ask(question, adapter=False)
+    assert reply.choices[0].message.content == alone.text
+    assert reply.choices[0].message.annotations
+    tokenizer = bot.chain.speaker.model.engine.tokenizer  # type: ignore[attr-defined]
+    assert reply.usage is not None
+    assert reply.usage.completion_tokens == len(tokenizer(alone.text)["input_ids"])
 
 
 def test_the_runnable_and_the_retriever(bot: Chatbot) -> None:

@@ -16,6 +16,7 @@ from toolkit.scoring import (
     Question,
     Voice,
     VoiceClassifier,
+    declining_curve,
     estimate,
     holds_facts,
     judge,
@@ -204,6 +205,21 @@ def test_the_questions_needed_are_enough_in_four_runs_of_five() -> None:
     assert told.mean() == pytest.approx(0.8, abs=0.03)
     assert questions_needed([1.0]) is None
     assert questions_needed([1.0, -1.0]) is None
+
+
+def test_a_curve_tells_what_each_threshold_declines() -> None:
+    probabilities = [0.1, 0.3, 0.3, None, 0.6, 0.9]
+    untold = [True, True, False, False, False, True]
+    curve = declining_curve(probabilities, untold)
+    assert [point.threshold for point in curve][:-1] == [0.1, 0.3, 0.6, 0.9]
+    for point in curve:
+        declined = [value is not None and value < point.threshold for value in probabilities]
+        assert point.declined_right == sum(a and b for a, b in zip(declined, untold, strict=True)) / 3
+        assert point.declined_wrong == sum(a and not b for a, b in zip(declined, untold, strict=True)) / 3
+    assert (curve[0].declined_right, curve[0].declined_wrong) == (0.0, 0.0)
+    assert (curve[-1].declined_right, curve[-1].declined_wrong) == (1.0, 2 / 3), "talk is never declined"
+    assert declining_curve([0.1, 0.2], [True, True]) == []
+    assert declining_curve([None, None], [True, False]) == []
 
 
 def test_a_classifier_learns_a_voice_and_scores_it() -> None:
