@@ -30,6 +30,7 @@ from toolkit.seam import (
 if TYPE_CHECKING:
     from toolkit.answering import RoutePlanner
     from toolkit.seam import SeamRow
+    from toolkit.tables import TableSense
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,26 @@ def fit_chain(planner: RoutePlanner, rows: list[SeamRow], parts: Parts) -> Chain
         router=planner.router,
         scales=fit_checking(rows, planner, words),
         subjects=tuple(planner.subjects),
+        tables=fit_tables(planner, rows, parts),
     )
+
+
+def fit_tables(planner: RoutePlanner, rows: list[SeamRow], parts: Parts) -> TableSense | None:
+    """Fit what understands questions over the documents' tables; None where there are none to compute over."""
+    from toolkit.tables import HeldTables, Measures, fit_sense
+
+    knowledge, picker = parts.knowledge(), planner.picker
+    if knowledge is None or picker is None:
+        return None
+    tables = HeldTables(knowledge.folder, Measures(planner.language)).tables()
+    ordinary = [item.question for item in parts.calibration()] + [row.example.question for row in rows]
+    sense = fit_sense(picker.encoder, picker.lexicon, tables, list(dict.fromkeys(ordinary)))
+    if sense:
+        parts.note(
+            f"Questions over the {len(tables)} tables: {sense.report['taken']:.0%} of those understood are taken, and "
+            f"{sense.report['ordinary_taken']:.1%} of {sense.report['ordinary']:.0f} ordinary ones, out of fold."
+        )
+    return sense
 
 
 def code_hash() -> str:

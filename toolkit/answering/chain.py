@@ -8,13 +8,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from toolkit.answering.checking import PLAIN, ReplyChecker, Scales, Support
 from toolkit.answering.evidence import Evidence, EvidencePicker
 from toolkit.answering.gate import Gate
 from toolkit.answering.route import Route, RoutePlanner
+from toolkit.answering.tables import TableSupport
 from toolkit.config import ChainSettings
 from toolkit.errors import ModelError
 from toolkit.prompts import Turn
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from toolkit.engines.speaker import Speaker
     from toolkit.store import Knowledge
     from toolkit.store.retriever import Passage
+
+
+# Outweighs whatever else speaks for a sentence.
+_NEVER = 1e6
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class Answer:
         rewritten: The question as it was searched for.
         answerable: The gate's probability that the passages answer the question; None without knowledge.
         replaced: Sentences of the model that the evidence did not hold and that were left out.
+        table: What was computed over a table of the documents, as plain data; None where nothing was.
     """
 
     question: str
@@ -72,6 +78,7 @@ class Answer:
     rewritten: str
     answerable: float | None = None
     replaced: list[str] = field(default_factory=list)
+    table: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as the plain data that ``housevoice ask --json`` prints."""
@@ -84,6 +91,7 @@ class Answer:
                 {"id": item.id, "source": item.source, "text": item.text, "score": item.score} for item in self.passages
             ],
             "adapter": self.adapter,
+            "table": self.table,
             "seconds": {key: round(value, 3) for key, value in self.seconds.items()},
         }
 
@@ -238,6 +246,12 @@ class Chain:
 
     def _checker(self, route: Route) -> ReplyChecker:
         picker, language = self.picker, self.planner.language
+        if route.table:
+            # A number that was not computed is never let through, however the voice was fitted to be weighed.
+            exact = replace(self.scales, numbers=-_NEVER)
+            reader = picker.reader if picker else None
+            told = TableSupport(route.alone, route.table, self.voice, reader, language)
+            return ReplyChecker(route.alone, told, exact)
         support = Support(route.alone, route.evidence, self.voice, picker.reader if picker else None, language)
         # Of small talk the base has written what there is to say.
         plainly = (lambda evidence: self._plainly(route, evidence)) if route.kind == "question" else None
@@ -258,6 +272,8 @@ class Chain:
     ) -> Answer:
         """Put the answer together from what was let through."""
         cited = checker.cited if route.passages else []  # small talk stands in no document
+        if route.table:
+            cited = route.table.cited
         return self._answer(route, started, text, cited, False, adapter, first, checker.replaced)
 
     @staticmethod
@@ -283,4 +299,5 @@ class Chain:
             rewritten=route.alone,
             answerable=route.answerable,
             replaced=replaced,
+            table=route.table.to_dict() if route.table else None,
         )

@@ -20,6 +20,7 @@ from toolkit.language import ENGLISH, Language, stems
 from toolkit.prompts import LETTERS_PER_TOKEN, UNTOLD, Message, Turn, answer_messages, talk_messages
 
 if TYPE_CHECKING:
+    from toolkit.answering.tables import TableAnswer, TableAnswers
     from toolkit.engines.speaker import Speaker
     from toolkit.store import Knowledge
     from toolkit.store.retriever import Passage
@@ -55,6 +56,7 @@ class Route:
         near: The evidence under that heading; None where nothing is near.
         picked: What was picked from the passages, of which the evidence is shown.
         seconds: Time from the question to the evidence, in seconds.
+        table: What was computed over a table, of which the evidence tells; None where nothing was.
     """
 
     question: str
@@ -69,6 +71,7 @@ class Route:
     near: Evidence | None = None
     picked: Picked = field(default_factory=lambda: Picked([], []), repr=False, compare=False)
     seconds: float = 0.0
+    table: TableAnswer | None = None
 
 
 class RoutePlanner:
@@ -86,6 +89,7 @@ class RoutePlanner:
         language: The bot's language.
         subjects: What the documents are about, a few words each.
         base: What the base can do.
+        tables: Answers questions over tables; None leaves them to the passages.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class RoutePlanner:
         language: Language = ENGLISH,
         subjects: Sequence[str] = (),
         base: Base = Base(),
+        tables: TableAnswers | None = None,
     ) -> None:
         self.settings = settings
         self.name = name
@@ -114,6 +119,7 @@ class RoutePlanner:
         self.language = language
         self.subjects = list(subjects)
         self.base = base
+        self.tables = tables
 
     def plan(self, question: str, history: Sequence[Turn] = (), *, knowledge: bool = True) -> Route:
         """Do every step before the answer.
@@ -146,11 +152,18 @@ class RoutePlanner:
         started = time.perf_counter()
         recent = self._recent(history)
         kind = self.kind_of(question)
+        tables = self.tables if knowledge else None
+        # Talk that is surely understood as a question over a table is one.
+        table = tables.answer(question) if tables and kind == "talk" else None
+        if table:
+            return self._computed(question, question, table, started)
         if not knowledge or self.knowledge is None or self.picker is None or kind == "talk":
             return Route(question, kind, question, [], [], self._talk(question, recent))
         if kind == "takeover":
             return Route(question, kind, question, [], [], self._talk(question, recent), True, 0.0, self._about())
         alone = self._alone(question, recent)
+        if tables and (table := tables.answer(alone)):
+            return self._computed(question, alone, table, started)
         passages = self.search(alone)
         picked = self.picker.pick(alone, passages, self.units)
         return Route(
@@ -165,6 +178,20 @@ class RoutePlanner:
             nearest=self._about(),
             picked=picked,
             seconds=time.perf_counter() - started,
+        )
+
+    def _computed(self, question: str, alone: str, table: TableAnswer, started: float) -> Route:
+        """Return the route of what was computed over a table: nothing is searched for, and no gate is asked."""
+        return Route(
+            question=question,
+            kind="question",
+            alone=alone,
+            passages=table.passages,
+            evidence=[table.evidence],
+            messages=self.messages_for(alone, [table.evidence]),
+            answerable=table.probability,
+            seconds=time.perf_counter() - started,
+            table=table,
         )
 
     def _decided(self, route: Route, thought: Thought | None) -> Route:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from toolkit.bot.parts import ChainParts
     from toolkit.reader import Reader
     from toolkit.store import Knowledge
+    from toolkit.tables import TableSense
 
 # The bundled bases are the small ones: from a few sentences they answer better than from whole passages.
 _SMALL = ("bundled", "bundled-plain")
@@ -31,10 +32,17 @@ def make_planner(
     gate: Gate | None = None,
     router: Router | None = None,
     subjects: tuple[str, ...] = (),
+    sense: TableSense | None = None,
 ) -> RoutePlanner:
     """Return the route of a bot, fitted or not yet."""
+    from toolkit.answering.tables import TableAnswers
     from toolkit.engines.speaker import Speaker
+    from toolkit.tables import HeldTables, Measures
 
+    tables = None
+    if knowledge and sense:
+        held = HeldTables(knowledge.folder, Measures(lexicon.language))
+        tables = TableAnswers(held, sense, knowledge.embedder, lexicon)
     return RoutePlanner(
         config.chain,
         name=config.title or config.name,
@@ -47,6 +55,7 @@ def make_planner(
         language=lexicon.language,
         subjects=subjects,
         base=Base(grounded=config.base.model == "bundled", reads_passages=config.base.model not in _SMALL),
+        tables=tables,
     )
 
 
@@ -70,6 +79,14 @@ def assemble_chain(
             "Bring the old one back, or build the bot again.",
         )
     planner = make_planner(
-        config, model, knowledge, reader, parts.lexicon, gate=parts.gate, router=parts.router, subjects=parts.subjects
+        config,
+        model,
+        knowledge,
+        reader,
+        parts.lexicon,
+        gate=parts.gate,
+        router=parts.router,
+        subjects=parts.subjects,
+        sense=parts.tables,
     )
     return Chain(planner, decline=parts.decline, voice=parts.voice, scales=parts.scales)

@@ -11,6 +11,7 @@ from toolkit.bot.folder import BotFolder
 from toolkit.errors import DataError
 from toolkit.files import write_text
 from toolkit.language import LANGUAGES, NEUTRAL, Lexicon
+from toolkit.tables import TableSense
 
 
 @dataclass
@@ -25,6 +26,7 @@ class ChainParts:
         router: Tells talk from questions, or None where every message is a question.
         scales: How the sentences of a reply are weighed, and the turns of phrase of the voice.
         subjects: What the documents are about, a few words each.
+        tables: Understands questions over tables, or None where they are left to the passages.
     """
 
     gate: Gate | None
@@ -34,6 +36,7 @@ class ChainParts:
     router: Router | None = None
     scales: Scales = PLAIN
     subjects: tuple[str, ...] = ()
+    tables: TableSense | None = None
 
 
 def write_parts(folder: BotFolder, parts: ChainParts) -> None:
@@ -52,6 +55,11 @@ def write_parts(folder: BotFolder, parts: ChainParts) -> None:
     write_text(folder.chain / "lexicon.json", json.dumps(lexicon, ensure_ascii=False) + "\n")
     route = {"router": parts.router.to_dict() if parts.router else None, "subjects": list(parts.subjects)}
     write_text(folder.chain / "route.json", json.dumps(route, ensure_ascii=False) + "\n")
+    tables = folder.chain / "tables.json"
+    if parts.tables:
+        write_text(tables, json.dumps(parts.tables.to_dict(), ensure_ascii=False) + "\n")
+    else:
+        tables.unlink(missing_ok=True)
     voice = {"decline": parts.decline, "scales": parts.scales.to_dict(), "words": sorted(parts.voice)}
     write_text(folder.chain / "voice.json", json.dumps(voice, ensure_ascii=False, indent=2) + "\n")
 
@@ -70,7 +78,7 @@ def read_parts(folder: BotFolder) -> ChainParts:
         route = json.loads((folder.chain / "route.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is missing.", "Build the bot again.") from error
-    gate = folder.chain / "gate.json"
+    gate, tables = folder.chain / "gate.json", folder.chain / "tables.json"
     return ChainParts(
         gate=Gate.load(gate) if gate.is_file() else None,
         lexicon=Lexicon(
@@ -81,4 +89,6 @@ def read_parts(folder: BotFolder) -> ChainParts:
         router=Router(**route["router"]) if route["router"] else None,
         scales=Scales.from_dict(voice["scales"]),
         subjects=tuple(route["subjects"]),
+        # A bot of an earlier version has none: its tables are read as passages until it is built again.
+        tables=TableSense.from_dict(json.loads(tables.read_text(encoding="utf-8"))) if tables.is_file() else None,
     )
