@@ -91,8 +91,8 @@ class Answer:
                 {"id": item.id, "source": item.source, "text": item.text, "score": item.score} for item in self.passages
             ],
             "adapter": self.adapter,
-            "table": self.table,
             "seconds": {key: round(value, 3) for key, value in self.seconds.items()},
+            **({"table": self.table} if self.table else {}),
         }
 
 

@@ -7,12 +7,14 @@ import json
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toolkit.files import write_text
-from toolkit.store.manifest import FILE, Manifest
-from toolkit.store.passages import Chunk
 from toolkit.tables.model import Piece, Table, tables_of
 from toolkit.tables.quantities import Measures
+
+if TYPE_CHECKING:
+    from toolkit.store.passages import Chunk
 
 KEPT = "tables.json"
 # Counted up when tables are read otherwise than before: what an earlier version kept is made anew.
@@ -48,6 +50,8 @@ class HeldTables:
 
     def _state(self) -> tuple[object, ...]:
         """Return what tells that the manifest was written to: cheap enough for every question."""
+        from toolkit.store.manifest import FILE
+
         states = []
         for name in (FILE, f"{FILE}-wal"):
             with contextlib.suppress(OSError):
@@ -56,6 +60,8 @@ class HeldTables:
         return tuple(states)
 
     def _read(self) -> list[Table]:
+        from toolkit.store.manifest import Manifest
+
         manifest = Manifest(self.folder)
         try:
             numbers = manifest.numbers()
@@ -86,6 +92,8 @@ class HeldTables:
 
     def chunks(self, ids: Sequence[str]) -> dict[str, Chunk]:
         """Return passages by their ids, as the manifest keeps them."""
+        from toolkit.store.manifest import Manifest
+
         manifest = Manifest(self.folder)
         try:
             return manifest.chunks(list(dict.fromkeys(ids)))
