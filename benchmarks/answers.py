@@ -5,6 +5,7 @@
     python benchmarks/answers.py sample BOT [--show]                    the sample bot's test questions and manners
     python benchmarks/answers.py faq FOLDER [--voice VOICE.jsonl]       a real documentation, beside the stock recipe
     python benchmarks/answers.py follow-ups BOT [DATA_FOLDER]           conversations
+    python benchmarks/answers.py tables BOT [--show]                    questions over the sample's tables
     python benchmarks/answers.py all [--squad FILE] [--data FOLDER] [--bot BOT] [--faq FOLDER] [--voice VOICE.jsonl]
 
 FILE is ``dev_part.json`` of SQuAD 2.0, DATA_FOLDER the folder with the public rows that the base and the reader are
@@ -26,7 +27,10 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.answering.figures import Report  # noqa: E402
 
-MODULES = {"squad": "squad", "reader": "reading", "sample": "sample", "faq": "faq", "follow-ups": "conversations"}
+MODULES = {
+    "squad": "squad", "reader": "reading", "sample": "sample", "faq": "faq", "follow-ups": "conversations",
+    "tables": "tables",
+}  # fmt: skip
 ARTICLES = ["Scottish_Parliament", "Steam_engine", "Yuan_dynasty"]
 
 
@@ -65,6 +69,7 @@ def chosen(options: argparse.Namespace) -> list[str]:
         "sample": options.bot,
         "faq": options.faq,
         "follow-ups": options.bot or options.data,
+        "tables": options.bot,
     }
     return [name for name, ready in given.items() if ready]
 
@@ -89,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     command("sample", "the sample bot", "bot")
     command("faq", "a real documentation's FAQ", "faq")
     command("follow-ups", "conversations", "bot", "data?")
+    command("tables", "questions over the sample's tables", "bot")
     command("all", "everything whose arguments are given", *())
     every = commands.choices["all"]
     for name in ("squad", "data", "bot", "faq"):

@@ -95,8 +95,7 @@ class TableAnswers:
         if asker is None or self._wording is None:
             return None
         parts = parts_of(question, self._lexicon.language)
-        # What a compound question wants of the table stands in its first part, where that says it alone.
-        best = self._best(asker, parts[0]) if len(parts) > 1 else None
+        best = self._best(asker, parts[0]) if asker.looks_up(parts[1:]) else None
         best = best if best and best[2].operation in ("min", "max") else self._best(asker, question)
         if best is None:
             return None

@@ -35,6 +35,7 @@ FEATURES = (
 )
 # Words looked at before and after an amount: "have no more than 8 places", "60 euros or less".
 _BEFORE, _AFTER = 4, 2
+_LIKELIER = 0.5  # likelier meant than all others together
 _SURE = 1e-4  # probabilities are kept this far from 0 and 1
 
 
@@ -162,6 +163,11 @@ class Asker:
             return []
         wanted = self.heads.read(self.encoder.encode_queries([self._masked(question, grounded[0])])[0])
         return [candidate for each in grounded for candidate in self._candidates(question, each, wanted)]
+
+    def looks_up(self, parts: Sequence[str]) -> bool:
+        """Tell whether further parts of a compound question ask for no operation: the first part has it alone."""
+        read = [self.heads.read(vector).operation for vector in self.encoder.encode_queries(parts)] if parts else []
+        return bool(read) and all(operation.get("none", 0.0) >= _LIKELIER for operation in read)
 
     def _grounded(self, question: Question) -> list[Grounded]:
         """Return the tables that know most of the question's words."""
@@ -341,8 +347,7 @@ def _column_of(wanted: Wanted, candidate: Candidate) -> list[str]:
     likely = max(wanted.aspect, key=lambda name: wanted.aspect[name])
     measures = candidate.grounded.table.measures
     fitting = [m for m in measures if aspect_of(m.kind) == likely and m is not candidate.measure]
-    # Half: likelier meant than all others together.
-    sure = wanted.aspect[likely] >= 0.5 and wanted.operation.get("none", 0.0) >= 0.5
+    sure = min(wanted.aspect[likely], wanted.operation.get("none", 0.0)) >= _LIKELIER
     return [max(fitting, key=lambda measure: measure.plain).column] if sure and fitting else []
 
 
