@@ -20,13 +20,13 @@ from toolkit.tables import (
     Asker,
     Candidate,
     Computed,
+    Explained,
     Fact,
     HeldTables,
     IndexedTable,
     TableSense,
     asked_columns,
     fact_of,
-    operation_stems,
     parts_of,
     wording_of,
 )
@@ -119,7 +119,7 @@ class TableAnswers:
         if self._indexed[0] is not tables:
             asker = None
             if tables and self._wording is not None:
-                explained = operation_stems(self._wording, self._lexicon.language)
+                explained = Explained.of(self._wording, self._lexicon.language)
                 indexed = [IndexedTable(table, self._lexicon) for table in tables]
                 heads, measures = self._sense.heads, self._held.measures
                 asker = Asker(indexed, heads, self._encoder, measures, self._lexicon, self._wording, explained)

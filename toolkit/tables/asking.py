@@ -14,7 +14,7 @@ from toolkit.language import Language, Lexicon, stems
 from toolkit.tables.grounding import Grounded, IndexedTable, Question, parted, same_word
 from toolkit.tables.model import Measure, Table
 from toolkit.tables.quantities import Measures, Quantity
-from toolkit.tables.reading import Encoder, Heads, Wanted
+from toolkit.tables.reading import Encoder, Explained, Heads, Wanted
 from toolkit.tables.tool import Computed, TableTool
 from toolkit.tables.wording import Wording
 
@@ -139,7 +139,7 @@ class Asker:
         measures: Measures,
         lexicon: Lexicon,
         wording: Wording,
-        explained: frozenset[str],
+        explained: Explained,
     ) -> None:
         self.tables = list(tables)
         self.heads = heads
@@ -148,6 +148,7 @@ class Asker:
         self.lexicon = lexicon
         self.wording = wording
         self.explained = explained
+        self._any = explained.all
         self._rarest = lexicon.weight("") or 1.0
 
     def but(self, table: Table) -> Asker:
@@ -173,7 +174,7 @@ class Asker:
         """Return the tables that know most of the question's words."""
         joined = self.lexicon.language.joined.strip()
         said = {token.stem for token in question.tokens}
-        found = [table.ground(question, joined, self.explained) for table in self.tables if said & table.words]
+        found = [table.ground(question, joined, self._any) for table in self.tables if said & table.words]
         found = [each for each in found if each.covered]
         # Of tables that know the same words, the one that has them in its rows comes first.
         found.sort(key=lambda each: (-self._weight(question, each.covered), not each.mentions))
@@ -292,14 +293,16 @@ class Asker:
             for amount in question.amounts
             if amount.start <= token.start < amount.end
         }
+        kinds = [aspect_of(each.kind) for each in (measure, condition.measure if condition else None) if each]
+        explained = self.explained.of_aspects(kinds)
         open_ = [
             number
             for number, token in enumerate(question.tokens)
-            if number not in grounded.covered and number not in amounts and token.stem not in self.explained
+            if number not in grounded.covered and number not in amounts and token.stem not in explained
         ]
         heads = grounded.named.get(grounded.table.table.naming, frozenset())
         rows_named = {number for mention in grounded.mentions for number in mention.tokens} | heads
-        known = [n for n in grounded.covered if n in rows_named or question.tokens[n].stem not in self.explained]
+        known = [n for n in grounded.covered if n in rows_named or question.tokens[n].stem not in explained]
         shown = (measure.column if measure else "", condition.measure.column if condition else "")
         other = [name for name in grounded.named if name not in (grounded.table.table.naming, *shown)]
         unexplained, told = self._weight(question, open_), self._weight(question, known)

@@ -16,11 +16,11 @@ from toolkit.tables.model import Row, Table
 from toolkit.tables.quantities import Measures
 from toolkit.tables.reading import (
     Encoder,
+    Explained,
     HeadFit,
     Heads,
     filled,
     only_aspect,
-    operation_stems,
     slots_of,
     words_of_aspect,
 )
@@ -32,6 +32,8 @@ from toolkit.tables.wordings import wording_of
 _ASKED = 800
 # Share of the questions that want no table which may be taken for one that does, out of fold.
 _MOST_TAKEN = 0.01
+# What is wrongly computed costs twice what is wrongly left to the passages, which answer some of that as well.
+_WRONG_COSTS = 2.0
 _C = 1.0
 _FOLDS = 8
 _UNEXPLAINED = FEATURES.index("weight of the words that nothing explains")
@@ -113,7 +115,7 @@ def fit_sense(
     usable = [table for table in tables if table.measures]
     if wording is None or not usable:
         return None
-    explained, measures = operation_stems(wording, lexicon.language), Measures(lexicon.language)
+    explained, measures = Explained.of(wording, lexicon.language), Measures(lexicon.language)
     indexed = [IndexedTable(table, lexicon) for table in tables]
     fit = HeadFit(encoder, wording, ordinary)
     judged, read = _Judged(), []
@@ -254,7 +256,10 @@ def _accepting(heads: Heads, read: float, judged: _Judged, of: int) -> TableSens
 
 
 def _threshold(sure: np.ndarray, right: np.ndarray, ordinary: np.ndarray, allowed: int) -> float:
-    """Return the threshold that takes most more questions rightly than wrongly, and few ordinary ones.
+    """Return the threshold from which on a question is likely enough understood, and few ordinary ones are taken.
+
+    The probabilities are of ways to understand a question; that the best of them is right is calibrated over questions
+    (Platt, 1999).
 
     Args:
         sure: Probability of the best understanding of each question, of shape (n,).
@@ -262,8 +267,12 @@ def _threshold(sure: np.ndarray, right: np.ndarray, ordinary: np.ndarray, allowe
         ordinary: The probabilities of the ordinary questions among them.
         allowed: Ordinary questions that may be taken.
     """
-    order = np.argsort(-sure, kind="stable")
-    gained = np.cumsum(np.where(right[order], 1, -1))
-    best = float(sure[order[int(gained.argmax())]])
-    strict = float(np.sort(ordinary)[::-1][allowed]) if len(ordinary) > allowed else 0.0
-    return max(best, strict + 1e-9)
+    from sklearn.linear_model import LogisticRegression
+
+    odds = np.log(sure / (1 - sure))[:, None]
+    model = LogisticRegression(C=np.inf, max_iter=1000).fit(odds, right)
+    weight, bias = float(model.coef_[0, 0]), float(model.intercept_[0])
+    strict = float(np.sort(ordinary)[::-1][allowed]) + 1e-9 if len(ordinary) > allowed else 0.0
+    # As likely right as it costs: w / (1 + w) for wrong answers that weigh w times those left to the passages.
+    enough = (np.log(_WRONG_COSTS) - bias) / weight if weight > 0 else np.inf
+    return max(strict, float(1 / (1 + np.exp(-enough))))

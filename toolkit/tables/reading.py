@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -200,17 +200,46 @@ def fit_comparisons(wording: Wording) -> Comparisons:
     return Comparisons(runs, Head(model.classes_.tolist(), model.coef_.tolist(), model.intercept_.tolist()))
 
 
-def operation_stems(wording: Wording, language: Language) -> frozenset[str]:
-    """Return the stems that questions over any table are made of: they say nothing of what it is about."""
-    texts = [
-        only_aspect(text)[1]
-        for operation, patterns in wording.patterns.items()
-        if operation != "none"
-        for text in patterns
-    ]
-    texts += [word for aspect in wording.aspects.values() for words in asdict(aspect).values() for word in words]
-    texts += [word for words in wording.compared.values() for word in words]
-    return frozenset(stems(re.sub(r"{\w+}", " ", " ".join(texts)), language))
+@dataclass(frozen=True)
+class Explained:
+    """Stems that say nothing of what a question is about, since questions over any table are made of them.
+
+    Attributes:
+        common: Those of the patterns and of comparisons.
+        aspects: Those of each kind of quantity.
+    """
+
+    common: frozenset[str]
+    aspects: dict[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, wording: Wording, language: Language) -> Explained:
+        """Collect them from a language's wording."""
+        patterns = [
+            only_aspect(text)[1]
+            for operation, texts in wording.patterns.items()
+            if operation != "none"
+            for text in texts
+        ]
+        compared = [text for texts in wording.compared.values() for text in texts]
+        aspects = {
+            name: cls._stems([word for words in asdict(aspect).values() for word in words], language)
+            for name, aspect in wording.aspects.items()
+        }
+        return cls(cls._stems([*patterns, *compared], language), aspects)
+
+    @staticmethod
+    def _stems(texts: Sequence[str], language: Language) -> frozenset[str]:
+        return frozenset(stems(re.sub(r"{\w+}", " ", " ".join(texts)), language))
+
+    @property
+    def all(self) -> frozenset[str]:
+        """All of them."""
+        return self.common.union(*self.aspects.values())
+
+    def of_aspects(self, names: Iterable[str]) -> frozenset[str]:
+        """Return those of questions about some kinds of quantities."""
+        return self.common.union(*(self.aspects.get(name, frozenset()) for name in names))
 
 
 class HeadFit:
