@@ -49,9 +49,11 @@ _BLANK = " \u00a0\u202f"
 _NUMBER = rf"\d{{1,3}}(?:[{_BLANK}'’]\d{{3}})+(?:[.,]\d+)?(?![\d.,]*\d)|\d+(?:[.,]\d+)*"
 _TOKEN = re.compile(
     rf"(?P<date>(?<![\w-])\d{{4}}-\d\d-\d\d(?![\w-]))|(?P<time>(?<![\w:])\d{{1,2}}:\d\d(?![\w:]))"
-    rf"|(?P<before>[^\W\d_]{{1,3}}\$|[^\w\s.,;:()\-+−/&'\"“”‘’!?%°#*]|(?<!\w)[A-Z]{{3}}(?=\s?\d))?\s?"
+    rf"|(?:(?P<before>[^\W\d_]{{1,3}}\$|[^\w\s.,;:()\-+−/&'\"“”‘’!?%°#*]|(?<!\w)[A-Z]{{3}}(?=\s?\d))\s?)?"
     rf"(?P<number>(?<![\w.,/])(?<!\w[-–])(?:(?<!\w)[-−])?(?:{_NUMBER}))(?![:/]?\d)"
 )
+# A dotted date or a version is no amount: what parts thousands has three digits behind it, and decimals end a number.
+_AMOUNT = re.compile(r"[-−]?(?:\d+(?:[.,]\d+)?|\d{1,3}([.,])\d{3}(?:\1\d{3})*(?:(?!\1)[.,]\d+)?)")
 _WORD = re.compile(r"[^\W\d_]+(?:[²³/][^\W\d_]*)?|[%°€$£¥₹₩₽]\w?|\S")
 # Words of a unit's name at most ("kilometres per hour"), and words that may stand before it ("working days").
 _UNIT_WORDS = 3
@@ -123,7 +125,7 @@ class Measures:
             elif match["date"]:
                 with contextlib.suppress(ValueError):  # the thirty-first of February
                     found.append(self._plain(match, "date", float(date.fromisoformat(match["date"]).toordinal())))
-            else:
+            elif _AMOUNT.fullmatch(_unspaced(match["number"])):
                 found.append(self._measured(text, match, sign))
         return found
 
@@ -246,15 +248,14 @@ def number_of(digits: str, decimal: str = ".") -> float:
         >>> number_of("1,480"), number_of("1,480", decimal=","), number_of("1.480,50"), number_of("4.20", decimal=",")
         (1480.0, 1.48, 1480.5, 4.2)
     """
-    bare = re.sub(rf"[{_BLANK}'’]", "", digits).replace("−", "-")
-    sign = decimal_sign(bare) or (decimal if not _thousands(bare, decimal) else "")
-    other = "," if sign == "." else "."
-    return float(bare.replace(other, "").replace(sign, ".") if sign else re.sub(r"[.,]", "", bare))
+    bare = _unspaced(digits).replace("−", "-")
+    sign = decimal_sign(bare) or (decimal if bare.count(decimal) == 1 and len(re.findall(r"[.,]", bare)) == 1 else "")
+    whole, _, part = bare.rpartition(sign) if sign else (bare, "", "")
+    return float(f"{re.sub(r'[.,]', '', whole)}.{part or 0}")
 
 
-def _thousands(bare: str, decimal: str) -> bool:
-    """Tell whether digits that may be read either way have thousands signs only."""
-    return decimal not in bare
+def _unspaced(digits: str) -> str:
+    return re.sub(rf"[{_BLANK}'’]", "", digits)
 
 
 def decimal_sign(digits: str) -> str:
@@ -265,7 +266,7 @@ def decimal_sign(digits: str) -> str:
         (',', '.', '', '.')
     """
     marks = re.findall(r"[.,]", digits)
-    if len(set(marks)) == 2:
+    if len(set(marks)) == 2 and marks.count(marks[-1]) == 1:
         return marks[-1]
     if len(marks) != 1:
         return ""

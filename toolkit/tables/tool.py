@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from toolkit.errors import DataError
 from toolkit.tables.model import Measure, Row, Table
-from toolkit.tables.quantities import Quantity, decimal_sign, number_of
+from toolkit.tables.quantities import Quantity, decimal_sign
 
 # Amounts of these kinds can be compared and not added: half past two and ten past nine make nothing.
 _NO_SUMS = ("time", "date", "temperature", "angle", "concentr")
+_EXACT = 1e-9  # amounts this close, by their size, are the same
 _COMPARED: dict[str, Callable[[float, float], bool]] = {
     "less": operator.lt, "at most": operator.le, "more": operator.gt, "at least": operator.ge,
-    "equal": lambda value, other: abs(value - other) <= 1e-9 * max(1.0, abs(other)),
+    "equal": lambda value, other: abs(value - other) <= _EXACT * max(1.0, abs(other)),
 }  # fmt: skip
 COMPARISONS = tuple(_COMPARED)
 
@@ -186,24 +187,17 @@ def written(amount: float, measure: Measure, rows: Sequence[int]) -> str:
     values = [value for row in rows if (value := measure.values[row]) is not None]
     # The unit of the first, or of a larger number in the same unit.
     factor = values[0].amount / values[0].value if values[0].value else 1.0
-    same = [value for value in values if value.value and abs(value.amount / value.value - factor) < 1e-9 * factor]
+    same = [value for value in values if value.value and abs(value.amount / value.value - factor) < _EXACT * factor]
     model = max(same or values, key=lambda value: value.value != 1)
     number = amount / factor
-    others = [value.said for value in measure.values if value is not None]
+    others = [value for value in measure.values if value is not None]
     digits = re.compile(r"[-−]?\d[\d.,'’\u00a0\u202f]*(?: \d{3})*")
-    signs = [decimal_sign(match.group()) for said in others if (match := digits.search(said))]
+    signs = [decimal_sign(match.group()) for value in others if (match := digits.search(value.said))]
     decimal = next(filter(None, signs), ".")
-    money = measure.kind == "money" and abs(number - round(number)) > 1e-9
+    money = measure.kind == "money" and abs(number - round(number)) > _EXACT
     text = f"{number:.2f}" if money else f"{number:.2f}".rstrip("0").rstrip(".")
     whole, _, part = text.partition(".")
-    grouped = any(re.search(r"\d[.,]\d{3}(?!\d)", said) and number_of_said(said, decimal) >= 1000 for said in others)
-    if grouped:
+    if any(value.value >= 1000 and re.search(r"\d[.,]\d{3}(?!\d)", value.said) for value in others):
         whole = re.sub(r"(?<=\d)(?=(?:\d{3})+$)", "," if decimal == "." else ".", whole)
     text = f"{whole}{decimal}{part}" if part else whole
     return digits.sub(lambda _: text, model.said, count=1)
-
-
-def number_of_said(said: str, decimal: str) -> float:
-    """Return the number in an amount's words."""
-    match = re.search(r"\d[\d.,]*", said)
-    return number_of(match.group().rstrip(".,"), decimal) if match else 0.0
