@@ -100,7 +100,8 @@ def export_bot(
     check_place(target, place.root, force=force)
     openers = openers or Openers()
     with Parts(config, openers=openers, on_progress=on_progress, on_note=on_note) as parts:
-        check_family(wanted, _settings_of_base(parts), parts.tokenizer())
+        tokenizer = parts.tokenizer()
+        check_family(wanted, _settings_of_base(parts), tokenizer)
         base = parts.base()
         check_room(target, wanted.bytes_for(base.model.num_parameters()))
         check_lock(parts.lock, fingerprint=base.fingerprint, template=template_hash(base.tokenizer))
@@ -177,7 +178,7 @@ def _prove(trial: _Trial, written: Written) -> tuple[Agreement, Agreement | None
     parts.note(f"Compared with the bot: {agreement}.")
     rounded = None
     if written.same_weights is not None:
-        same = written.same_weights()
+        same = written.same_weights
         rounded = judge(same, asked.tokens, replies, engine=engine, on_progress=parts.on_progress)
         parts.note(f"Compared with the same weights, rounded to {trial.wanted.quantization}: {rounded}.")
     if (held := rounded or agreement).share < _AGREES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,13 +42,13 @@ class Written:
     Attributes:
         model: The folder of the model in 16 bits, or its GGUF.
         adapter: The adapter beside it, or None where it is merged.
-        same_weights: Returns the model in this process with weights rounded as those that were written; None where 16
-            bits were written.
+        same_weights: The model in this process with weights rounded as those that were written; None where 16 bits
+            were written.
     """
 
     model: Path
     adapter: Path | None = None
-    same_weights: Callable[[], Any] | None = None
+    same_weights: Any = None
 
 
 def write_form(
@@ -126,7 +125,7 @@ def _write_gguf(
             context=_context(model.config),
         )
         write_text(folder / "Modelfile", text)
-    return Written(file, adapter, (lambda: model) if rounds else None)
+    return Written(file, adapter, model if rounds else None)
 
 
 def _save(target: Path, model: Any, loaded: LoadedModel, config: BotConfig, number_format: str) -> None:

@@ -124,6 +124,18 @@ def test_a_base_served_in_4_bits_goes_along_as_what_they_stand_for(bot_copy: Pat
     assert result.agreement.share == 1
 
 
+def test_a_bot_without_a_voice_goes_along_as_its_base(bot_copy: Path, tmp_path: Path) -> None:
+    raw = yaml.safe_load((bot_copy / "bot.yaml").read_text(encoding="utf-8"))
+    (bot_copy / "bot.yaml").write_text(yaml.safe_dump(raw | {"voice": None}), encoding="utf-8")
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text(json.dumps({"question": "What does the Ember lamp cost?", "unanswerable": True}), encoding="utf-8")
+    result = export_bot(bot_copy, "gguf", output=tmp_path / "out", quantization="f16", questions=asked)
+    assert (result.agreement.prompts, result.agreement.share) == (1, 1)
+    assert result.wanted.method is None
+    with pytest.raises(ConfigError, match="no adapter"):
+        export_bot(bot_copy, "vllm", adapter="apart")
+
+
 @needs_llama_cpp
 def test_a_gguf_that_was_written_wrong_is_not_handed_out(
     export: Callable[..., ExportResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
