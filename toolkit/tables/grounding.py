@@ -196,6 +196,8 @@ class IndexedTable:
                     continue
                 if best is None or len(mention.tokens) > len(best.tokens):
                     best = mention
+                if column == self.table.naming:
+                    break  # what is the name of a row is meant so
             if best:
                 found.append(best)
             index = best.tokens[-1] + 1 if best else index + 1

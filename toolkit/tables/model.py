@@ -85,12 +85,12 @@ class Table:
 
     @cached_property
     def short_columns(self) -> tuple[str, ...]:
-        """The columns whose cells are names, and neither sentences nor amounts alone."""
-        plain = {measure.column for measure in self.measures if measure.plain}
+        """The columns whose cells are names, and neither sentences nor amounts."""
+        amounts = {measure.column for measure in self.measures}
         return tuple(
             name
             for name in self.columns
-            if name not in plain and all(len(row.cells.get(name, "").split()) <= NAME_WORDS for row in self.rows)
+            if name not in amounts and all(len(row.cells.get(name, "").split()) <= NAME_WORDS for row in self.rows)
         )
 
     @property

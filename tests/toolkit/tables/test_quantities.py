@@ -85,10 +85,11 @@ def test_a_question_may_write_numbers_as_words() -> None:
     ("digits", "decimal", "number"),
     [
         ("1,480", ".", 1480), ("1,480", ",", 1.48), ("1.480,50", ".", 1480.5), ("1,234,567", ",", 1234567),
-        ("1,234.567.8", ".", 12345678), ("0,125", ".", 0.125), ("4.20", ",", 4.2), ("1'250", ".", 1250), ("−7", ".", -7),
+        ("1,234.567.8", ".", 12345678), ("0,125", ".", 0.125), ("4.20", ",", 4.2), ("1'250", ".", 1250),
+        ("−7", ".", -7),
     ],
 )  # fmt: skip
-def test_signs_are_told_by_the_digits_or_else_by_the_rest(digits: str, decimal: str, number: float) -> None:
+def test_signs_are_told_by_the_digits_or_by_the_rest(digits: str, decimal: str, number: float) -> None:
     assert number_of(digits, decimal) == pytest.approx(number)
 
 
