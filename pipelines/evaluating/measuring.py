@@ -270,6 +270,7 @@ def details_of(asked: Sequence[Question], told: Sequence[Told]) -> list[Detail]:
                 rewritten=answer.rewritten,
                 answerable=answer.answerable,
                 replaced=answer.replaced,
+                table=answer.table,
                 holds_facts=None if question.unanswerable else holds_facts(answer.text, question.facts),
                 first_sentence=judged.first_sentence,
                 made_up=judged.made_up,

@@ -50,6 +50,7 @@ class Detail(Record):
     rewritten: str = Field("", description="the question as it was searched for")
     answerable: float | None = Field(None, description="the gate's probability that the passages tell")
     replaced: list[str] = Field(default=[], description="sentences of the model that the evidence did not hold")
+    table: dict[str, Any] | None = Field(None, description="what was computed over a table of the documents")
     holds_facts: bool | None = Field(
         None, description="whether the text holds the facts, declined or not; null for an unanswerable question"
     )

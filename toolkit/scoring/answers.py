@@ -102,7 +102,8 @@ def judge(
         documents: Whether it was asked with documents: without any, nothing can be found.
     """
     quotes = [citation.quote for citation in answer.citations]  # a row may be cited of which no passage was found
-    told = [*texts_of(answer.passages if evidence is None else evidence), *quotes]
+    computed = [str(value) for value in (answer.table or {}).values()]
+    told = [*texts_of(answer.passages if evidence is None else evidence), *quotes, *computed]
     said = [] if answer.abstained else sentences(answer.text)
     first = first_factual(answer.text, question.question, told, voice) if said else None
     known = Known.of([question.question, *told], voice.language)

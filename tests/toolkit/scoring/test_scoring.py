@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,8 @@ def test_sentences_are_held_against_the_evidence() -> None:
     found = judge(asked, said, SILENT, evidence=told)
     assert (found.grounded, found.made_up) == (0.5, {"The lamp weighs 44 grams.": "number 44"})
     assert (found.facts, found.first_fact, found.first_sentence) == (True, False, "The lamp weighs 44 grams.")
+    summed = replace(said, table={"operation": "sum", "result": "44 grams"})
+    assert judge(asked, summed, SILENT, evidence=told).grounded == 1.0, "what was computed is told as well"
 
 
 def test_every_measure_is_of_an_answer() -> None:
