@@ -214,7 +214,8 @@ def fit_tables(planner: RoutePlanner, rows: list[SeamRow], parts: Parts) -> Tabl
         return None
     tables = HeldTables(knowledge.folder, Measures(planner.language)).tables()
     ordinary = [item.question for item in parts.calibration()] + [row.example.question for row in rows]
-    sense = fit_sense(picker.encoder, picker.lexicon, tables, list(dict.fromkeys(ordinary)))
+    asked = list(dict.fromkeys(ordinary))
+    sense = fit_sense(picker.encoder, picker.lexicon, tables, asked, on_progress=parts.on_progress)
     if sense:
         parts.note(
             f"Questions over the {len(tables)} tables: {sense.report['taken']:.0%} of those understood are taken, and "

@@ -39,7 +39,6 @@ def answered(row: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
         "right": not answer.abstained and holds_facts(answer.text, row["facts"]) and not ruled_out,
         "table": computed, "cited": bool(cited) and set(cited) <= set(row["sources"]),
         "made_up": sorted(numbers(answer.text) - numbers(" ".join(known))), "replaced": list(answer.replaced),
-        "seconds": answer.seconds["total"],
     }  # fmt: skip
 
 
@@ -85,9 +84,10 @@ def run(report: Report, options: argparse.Namespace) -> None:
     try:
 
         def ask(part: list[dict[str, Any]]) -> list[dict[str, Any]]:
-            return [answered(row, bot.ask(row["question"])) for row in part]
+            answers = bot.ask_many([row["question"] for row in part])
+            return [answered(row, answer) for row, answer in zip(part, answers, strict=True)]
 
-        rows = report.work("Questions over tables", ask, read_lines(SETS / "tables.jsonl"), size=1)
+        rows = report.work("Questions over tables", ask, read_lines(SETS / "tables.jsonl"))
         add_figures(report, rows)
         report.details += rows
         ordinary = [row["question"] for row in read_lines(options.questions) if row["split"] == "tune"]

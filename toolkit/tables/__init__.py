@@ -1,6 +1,7 @@
 """Tables of the documents: read back from the passages, computed over, and asked about."""
 
-from toolkit.tables.asking import Asker, Candidate, asked_columns, parts_of
+from toolkit.tables.asking import Asker, asked_columns, parts_of
+from toolkit.tables.candidates import Candidate
 from toolkit.tables.facts import Fact, fact_of
 from toolkit.tables.fitting import TableSense, fit_sense
 from toolkit.tables.grounding import IndexedTable

@@ -5,117 +5,24 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from toolkit.errors import DataError
 from toolkit.language import Language, Lexicon, stems
+from toolkit.tables.candidates import Candidate, Condition
 from toolkit.tables.grounding import Grounded, IndexedTable, Question, parted, same_word
 from toolkit.tables.model import Measure, Table
 from toolkit.tables.quantities import Measures, Quantity
 from toolkit.tables.reading import Encoder, Explained, Heads, Wanted
-from toolkit.tables.tool import Computed, TableTool
 from toolkit.tables.wording import Wording
 
 # Tables that are tried, those with most of the question's words first.
 _TRIED = 12
-# What speaks for a candidate, in the order of its features.
-FEATURES = (
-    "log-odds of any operation",
-    "log-probability of this operation",
-    "log-probability of the kind of quantity, where its column is not named",
-    "the same among the kinds that the table has",
-    "whether its column holds amounts alone",
-    "weight of the words that nothing explains",
-    "share of the words to be explained that the table knows",
-    "whether rows are named",
-    "whether rows are counted or listed",
-    "log-probability of the comparison",
-)
 # Words looked at before and after an amount: "have no more than 8 places", "60 euros or less".
 _BEFORE, _AFTER = 4, 2
 _LIKELIER = 0.5  # likelier meant than all others together
 _SURE = 1e-4  # probabilities are kept this far from 0 and 1
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What an amount of a question demands of the rows.
-
-    Attributes:
-        measure: The amounts that are held against it.
-        compared: How, as one of :data:`COMPARISONS`.
-        amount: It, or the lower of two.
-        upper: The upper of two, which the amounts may be; None for one.
-        sure: Probability of the comparison.
-    """
-
-    measure: Measure
-    compared: str
-    amount: Quantity
-    upper: Quantity | None = None
-    sure: float = 1.0
-
-    def kept(self, tool: TableTool, rows: Sequence[int]) -> list[int]:
-        """Return the rows that meet it."""
-        if self.upper is not None:
-            above = tool.filter(rows, self.measure, "at least", self.amount.amount)
-            return tool.filter(above, self.measure, "at most", self.upper.amount)
-        return tool.filter(rows, self.measure, self.compared, self.amount.amount)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A way to understand a question.
-
-    Attributes:
-        grounded: The table, and what the question says of it.
-        operation: What is to be done.
-        rows: The rows that it is done over.
-        entities: Whether each of the rows was named by itself.
-        measure: The amounts that it is done with, or None.
-        condition: What an amount of the question demands, or None.
-        columns: Further columns that are asked for.
-        features: What speaks for it, of shape (len(FEATURES),).
-    """
-
-    grounded: Grounded
-    operation: str
-    rows: tuple[int, ...]
-    entities: bool
-    measure: Measure | None
-    condition: Condition | None
-    columns: tuple[str, ...]
-    features: np.ndarray
-
-    def compute(self) -> Computed | None:
-        """Do it; None where the table has nothing to do it with."""
-        tool = TableTool(self.grounded.table.table)
-        rows = self.condition.kept(tool, self.rows) if self.condition else list(self.rows)
-        try:
-            done = _done(self, tool, rows)
-        except DataError:
-            return None
-        return done if done and done.rows else None
-
-
-def _done(candidate: Candidate, tool: TableTool, rows: Sequence[int]) -> Computed | None:
-    operation, measure = candidate.operation, candidate.measure
-    if operation == "count":
-        return tool.count(rows, candidate.condition.measure if candidate.condition else None)
-    if operation == "list":
-        shown = candidate.condition.measure if candidate.condition else None
-        return Computed("list", tool.table, tuple(rows), shown)
-    if measure is None:
-        return None
-    if operation in ("ascending", "descending"):
-        return tool.sort(rows, measure, descending=operation == "descending")
-    if operation == "difference":
-        return tool.compare(rows[0], rows[1], measure) if len(rows) == 2 else None
-    if operation in ("sum", "mean"):
-        return tool.sum(rows, measure) if operation == "sum" else tool.mean(rows, measure)
-    return tool.smallest(rows, measure) if operation == "min" else tool.largest(rows, measure)
 
 
 class Asker:
@@ -158,12 +65,20 @@ class Asker:
 
     def candidates(self, text: str) -> list[Candidate]:
         """Return the ways to understand a question; none where no table has its words or can answer it."""
-        question = Question.of(text, self.measures.asked(text), self.lexicon)
-        grounded = self._grounded(question)
+        question, grounded, read = self._looked_up(text)
         if not grounded:
             return []
-        wanted = self.heads.read(self.encoder.encode_queries([self._masked(question, grounded[0])])[0])
+        wanted = self.heads.read(self.encoder.encode_queries([read])[0])
         return [candidate for each in grounded for candidate in self._candidates(question, each, wanted)]
+
+    def read_as(self, text: str) -> str:
+        """Return what is embedded for a question: it, with what stands for any row in place of names."""
+        return self._looked_up(text)[2]
+
+    def _looked_up(self, text: str) -> tuple[Question, list[Grounded], str]:
+        question = Question.of(text, self.measures.asked(text), self.lexicon)
+        grounded = self._grounded(question)
+        return question, grounded, self._masked(question, grounded[0]) if grounded else text
 
     def looks_up(self, parts: Sequence[str]) -> bool:
         """Tell whether further parts of a compound question ask for no operation: the first part has it alone."""

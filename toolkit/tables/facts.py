@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from toolkit.language import Language, stems
 from toolkit.language.sentences import split_sentences
-from toolkit.tables.asking import Candidate
+from toolkit.tables.candidates import Candidate
 from toolkit.tables.grounding import same_word
 from toolkit.tables.model import NAME_WORDS, Row, Table
 from toolkit.tables.quantities import Quantity

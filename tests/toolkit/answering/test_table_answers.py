@@ -17,7 +17,7 @@ from toolkit.language import ENGLISH, Lexicon
 from toolkit.prompts import Message
 from toolkit.store import Knowledge
 from toolkit.tables import HeldTables, Measures, TableSense
-from toolkit.tables.asking import FEATURES
+from toolkit.tables.candidates import FEATURES
 from toolkit.tables.held import KEPT
 from toolkit.testing import HashEmbedder
 

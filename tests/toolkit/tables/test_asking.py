@@ -9,7 +9,7 @@ from tests.embedders import LetterEmbedder
 from tests.toolkit.tables.scripted import WORDING, asker_of, table_of
 from toolkit.language import ENGLISH, NEUTRAL, Lexicon
 from toolkit.tables import Candidate, Computed, Measures, TableSense, asked_columns, fact_of, fit_sense, parts_of
-from toolkit.tables.asking import FEATURES
+from toolkit.tables.candidates import FEATURES
 from toolkit.tables.reading import HeadFit, fit_comparisons
 from toolkit.tables.wording import Wording
 
