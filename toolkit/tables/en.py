@@ -11,9 +11,9 @@ from toolkit.tables.wording import Aspect, Wording
 
 ASPECTS = {
     "money": Aspect(
-        least=("the cheapest", "the least expensive", "the most affordable", "the lowest in price", "the best value",
-               "the kindest to my wallet", "the easiest on the purse"),
-        most=("the most expensive", "the dearest", "the priciest", "the highest in price", "the costliest"),
+        least=("the cheapest", "cheapest", "the least expensive", "the most affordable", "the lowest in price",
+               "the best value", "the kindest to my wallet", "the easiest on the purse"),
+        most=("the most expensive", "dearest", "the dearest", "the priciest", "the highest in price", "the costliest"),
         leastly=("costs the least", "has the lowest price", "sells for the smallest amount"),
         mostly=("costs the most", "has the highest price", "charges the most", "sells for the largest amount"),
         less=("cheaper", "less expensive", "lower in price"), more=("dearer", "more expensive", "pricier"),
@@ -22,8 +22,9 @@ ASPECTS = {
         amount=("10 euros", "25 dollars"),
     ),
     "duration": Aspect(
-        least=("the shortest", "the quickest", "the fastest", "the briefest", "over the soonest"),
-        most=("the longest", "the slowest", "the longest in time", "the most drawn out"),
+        least=("the shortest", "quickest", "fastest", "the quickest", "the fastest", "the briefest",
+               "over the soonest"),
+        most=("the longest", "longest", "the slowest", "the longest in time", "the most drawn out"),
         leastly=("takes the least time", "lasts the shortest", "is done the fastest", "charges the quickest",
                  "runs for the fewest hours", "has the shortest term"),
         mostly=("takes the longest", "lasts the longest", "goes on for the most time", "runs the longest",
@@ -33,7 +34,8 @@ ASPECTS = {
         amount=("2 hours", "3 days", "30 minutes", "5 years"),
     ),
     "mass": Aspect(
-        least=("the lightest", "the least heavy", "the lowest in weight"), most=("the heaviest", "the weightiest"),
+        least=("the lightest", "lightest", "the least heavy", "the lowest in weight"),
+        most=("the heaviest", "heaviest", "the weightiest"),
         leastly=("weighs the least", "has the lowest weight"), mostly=("weighs the most", "has the highest weight"),
         less=("lighter", "less heavy"), more=("heavier", "weightier"), does=("weigh",), noun=("weight", "mass"),
         ask=("How much", "What"), amount=("300 grams", "2 kg"),
@@ -200,6 +202,8 @@ PATTERNS = {
         "How much {b} goes on one {a}?", "Does the {b} fit the {a}?", "is {a} open {b}", "{a} hours on {b}?",
         "{noun} of the {a}?", "How much is the {a}?", "What is {b} on the {a}?", "Does {a} also {does} on {b}?",
         "How many {b} does the {a} know?", "The {a} shows {b}, what do I do?", "What is the minimum age for {a}?",
+        "Which {b} does the {a} come with?", "Which {b} belongs to the {a}?",
+        "How much is the {less} {row}, the {a}?", "Which {b} fits the {a}?",
         "How cold may it get before I have to take the {a} indoors?",
     ),
 }  # fmt: skip
