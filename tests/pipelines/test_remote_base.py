@@ -157,3 +157,13 @@ def test_the_doctor_asks_the_server(sources: Sources, server: ModelServer) -> No
     found = {check.what: check for check in examine(sources.config)}
     assert not found["base model"].ok
     assert "it has none" in found["base model"].found
+
+
+@pytest.mark.parametrize(("scheme", "said"), [("http", "go unencrypted to"), ("https", "go to")])
+def test_the_doctor_says_what_leaves_this_machine(sources: Sources, scheme: str, said: str) -> None:
+    sources.change(base={"model": f"openai:small@{scheme}://models.example.org"})
+    found = {check.what: check for check in examine(sources.config)}
+    leaving = found["what leaves this machine"]
+    assert (leaving.ok, leaving.note) == (True, True)
+    assert leaving.found == f"questions and passages {said} models.example.org"
+    assert "No server answers" in found["base model"].found  # no test reaches it
