@@ -20,6 +20,7 @@ from toolkit.servers import ModelAddress, check_model, list_adapters, list_model
 from toolkit.servers.address import OPENAI_HOST
 from toolkit.servers.client import client_options, explained, need_client
 from toolkit.servers.faults import broken_off, named
+from toolkit.servers.listing import has
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
@@ -83,11 +84,11 @@ class RemoteEngine:
             known = self.adapter_name in self._adapters()
         else:
             listed = list_models(self.address) or []
-            known = self.adapter_name in listed
+            known = has(listed, self.adapter_name)
         if not known:
-            has = f"it lists {named(listed)}" if listed else "it lists none"
+            lists = f"it lists {named(listed)}" if listed else "it lists none"
             raise ModelError(
-                f"The server at {self.address.url} has no adapter '{self.adapter_name}'; {has}.",
+                f"The server at {self.address.url} has no adapter '{self.adapter_name}'; {lists}.",
                 "Start it with the adapter (vllm --enable-lora --lora-modules NAME=FOLDER, llama-server --lora "
                 "FILE.gguf), or correct base.adapter_name.",
             )

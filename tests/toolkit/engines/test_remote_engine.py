@@ -204,6 +204,9 @@ def test_an_adapter_is_a_model_of_its_own(server: ModelServer) -> None:
     say(engine, adapter=True)
     say(engine, adapter=False)
     assert [body["model"] for body in server.requests] == ["house", "small"]
+    server.models = ["small", "house:latest"]
+    engine_of(server, "ollama", adapter_name="house").check()
+    server.models = ["small", "house"]
     with pytest.raises(ModelError, match="has no adapter 'other'; it lists small, house") as caught:
         engine_of(server, "vllm", adapter_name="other").check()
     assert "--lora-modules" in caught.value.hint
