@@ -214,6 +214,14 @@ def test_the_official_client_is_answered_and_who_leaves_stops_the_model(bot: Cha
     assert reply.usage.completion_tokens == len(tokenizer(alone.text)["input_ids"])
 
 
+def test_a_sum_over_a_table_is_exact_and_cited(bot: Chatbot) -> None:
+    answer = bot.ask("What do the Ember and the Wisp cost together?")
+    assert answer.table is not None
+    assert answer.table["rows"] == ["Ember lantern", "Wisp lantern"]
+    assert "195 euros" in answer.text
+    assert {citation.source for citation in answer.citations} == {"price-list.csv"}
+
+
 def test_the_runnable_and_the_retriever(bot: Chatbot) -> None:
     answer = bot.as_runnable().invoke({"question": "How long is the warranty on built-in batteries?", "history": []})
     assert set(answer) == KEYS
