@@ -30,6 +30,8 @@ SERVER = "server"
 FILES = "files"
 COLLECTION_NAME = "collection"
 SYNC_THRESHOLD = "sync_threshold"
+# What `toolkit.tables` makes of the manifest.
+TABLES = "tables.json"
 RETRY_SECONDS = 30.0
 
 
@@ -226,6 +228,7 @@ class DerivedCollection:
 
     def begin(self) -> None:
         """Note that a writer begins; to be called before its first change."""
+        (self._folder / TABLES).unlink(missing_ok=True)  # what is removed must not stay there
         if not self.dirty:
             self._manifest.set_setting(DIRTY, "1")
 

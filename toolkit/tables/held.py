@@ -16,7 +16,6 @@ from toolkit.tables.quantities import Measures
 if TYPE_CHECKING:
     from toolkit.store.passages import Chunk
 
-KEPT = "tables.json"
 # Counted up when tables are read otherwise than before: what an earlier version kept is made anew.
 _VERSION = 1
 
@@ -60,6 +59,7 @@ class HeldTables:
         return tuple(states)
 
     def _read(self) -> list[Table]:
+        from toolkit.store.derived import TABLES
         from toolkit.store.manifest import Manifest
 
         manifest = Manifest(self.folder)
@@ -67,7 +67,7 @@ class HeldTables:
             numbers = manifest.numbers()
             # A number is never given again, so that these two name what the manifest holds.
             stamp = [_VERSION, len(numbers), int(numbers[-1]) if len(numbers) else 0, self.measures.language.name]
-            kept = self._kept(stamp)
+            kept = self._kept(self.folder / TABLES, stamp)
             if kept is not None:
                 return kept
             ids = [chunk for record in manifest.sources().values() for chunk in record.chunk_ids]
@@ -77,13 +77,13 @@ class HeldTables:
         tables = tables_of((_piece(chunks[name]) for name in ids), self.measures)
         content = {"stamp": stamp, "tables": [table.to_dict() for table in tables]}
         with contextlib.suppress(OSError):  # a folder that cannot be written to is read all the same
-            write_text(self.folder / KEPT, json.dumps(content, ensure_ascii=False) + "\n")
+            write_text(self.folder / TABLES, json.dumps(content, ensure_ascii=False) + "\n")
         return tables
 
-    def _kept(self, stamp: list[object]) -> list[Table] | None:
+    def _kept(self, file: Path, stamp: list[object]) -> list[Table] | None:
         """Return what was kept of this very state; None where nothing was."""
         try:
-            content = json.loads((self.folder / KEPT).read_text(encoding="utf-8"))
+            content = json.loads(file.read_text(encoding="utf-8"))
             if content["stamp"] == stamp:
                 return [Table.from_dict(table, self.measures) for table in content["tables"]]
         except (OSError, ValueError, KeyError, TypeError):

@@ -16,9 +16,9 @@ from toolkit.answering.tables import TableAnswers
 from toolkit.language import ENGLISH, Lexicon
 from toolkit.prompts import Message
 from toolkit.store import Knowledge
+from toolkit.store.derived import TABLES
 from toolkit.tables import HeldTables, Measures, TableSense
 from toolkit.tables.candidates import FEATURES
-from toolkit.tables.held import KEPT
 from toolkit.testing import HashEmbedder
 
 ROWS = (
@@ -125,18 +125,20 @@ def test_changes_of_the_documents_are_taken_up(shop: Knowledge) -> None:
     tables = answers_of(shop)
     assert (first := tables.answer("Which lamp is the cheapest?"))
     assert first.fact.text == "The oak lamp costs 149 euros."
-    assert (shop.folder / KEPT).is_file()
+    assert (shop.folder / TABLES).is_file()
     cheaper = f"{ROWS}\narticle: Elm lamp; price: 99 euros; note: The elm lamp costs 99 euros."
     shop.replace_source("prices.csv", "2", [Document(page_content=cheaper, metadata={"source": "prices.csv"})], "1")
     assert (second := tables.answer("Which lamp is the cheapest?"))
     assert second.fact.text == "The elm lamp costs 99 euros."
+    assert (shop.folder / TABLES).is_file()
     shop.remove("prices.csv")
+    assert not (shop.folder / TABLES).exists()  # no word of it stays
     assert tables.answer("Which lamp is the cheapest?") is None
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"stamp": 1}'])
 def test_what_was_kept_can_be_thrown_away(shop: Knowledge, content: str) -> None:
-    (shop.folder / KEPT).write_text(content)
+    (shop.folder / TABLES).write_text(content)
     assert len(HeldTables(shop.folder, Measures(ENGLISH)).tables()) == 1
     kept = HeldTables(shop.folder, Measures(ENGLISH)).tables()
     assert kept == HeldTables(shop.folder, Measures(ENGLISH)).tables()
