@@ -20,8 +20,8 @@ PROMPTS = 100
 # The form, the number format of its GGUF, and where the adapter is. The others are these with other files around them.
 RUNS = [
     ("merged", None, "merged"),
+    *(("gguf", quantization, adapter) for adapter in ("merged", "apart") for quantization in QUANTIZATIONS),
     ("vllm", None, "apart"),
-    *(("gguf", quantization, adapter) for quantization in QUANTIZATIONS for adapter in ("merged", "apart")),
     ("ollama", "q8_0", "merged"),
     ("lmstudio", "q8_0", "merged"),
 ]
@@ -41,19 +41,20 @@ def run(bot: Path, folder: Path, prompts: int) -> list[str]:
         "| `--to` | `--quantization` | `--adapter` | MiB | s | as the bot | as the same weights | loaded with |",
         "|---|---|---|---|---|---|---|---|",
     ]
+    asked = None
     for to, quantization, adapter in RUNS:
         started, target = time.perf_counter(), folder / "-".join(filter(None, (to, quantization, adapter)))
         cells = [to, quantization or "", adapter]
         try:
             with progress() as on_progress:
                 result = export_bot(
-                    bot, to, output=target, quantization=quantization, adapter=adapter, prompts=prompts, force=True,
-                    on_progress=on_progress, on_note=say,
+                    bot, to, output=target, quantization=quantization, adapter=adapter, prompts=prompts, asked=asked,
+                    force=True, on_progress=on_progress, on_note=say,
                 )  # fmt: skip
         except HousevoiceError as error:
             rows.append(f"| {' | '.join(cells)} | | | {error.message} | | |")
             continue
-        seconds = time.perf_counter() - started
+        seconds, asked = time.perf_counter() - started, result.asked
         cells += [f"{result.bytes / 2**20:.0f}", f"{seconds:.0f}", shown(result.agreement), shown(result.rounded)]
         rows.append(f"| {' | '.join([*cells, result.agreement.engine])} |")
         say(rows[-1])

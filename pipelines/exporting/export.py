@@ -23,10 +23,11 @@ from pipelines.exporting.wanted import (
 from pipelines.parts import Openers, Parts
 from toolkit.bot import BotFolder, Chatbot, check_lock, read_config
 from toolkit.errors import ModelError
-from toolkit.exporting import Agreement, judge
+from toolkit.exporting import Agreement, Quantization, judge, merged_into, round_weights
 from toolkit.files import replace_folder
 from toolkit.progress import Note, Progress
 from toolkit.prompts import template_hash
+from toolkit.tuning import attach_adapter
 
 if TYPE_CHECKING:
     from toolkit.models import LoadedModel
@@ -46,6 +47,7 @@ class ExportResult:
         agreement: How far it answers as the bot does.
         rounded: How far it answers as the same weights do in this process, where they were rounded to 8 or 4 bits.
         bytes: What it takes on the disk.
+        asked: What it and the bot were asked, and what the bot replied.
     """
 
     folder: Path
@@ -53,6 +55,7 @@ class ExportResult:
     agreement: Agreement
     rounded: Agreement | None
     bytes: int
+    asked: Prompts
 
 
 def export_bot(
@@ -64,6 +67,7 @@ def export_bot(
     adapter: str = "merged",
     prompts: int = PROMPTS,
     questions: Path | None = None,
+    asked: Prompts | None = None,
     force: bool = False,
     openers: Openers | None = None,
     on_progress: Progress | None = None,
@@ -81,6 +85,7 @@ def export_bot(
         adapter: ``merged``, or ``apart`` as a LoRA in a file of its own.
         prompts: Prompts to compare on.
         questions: A file of questions to make them from; default: those of the bot.
+        asked: What another export of the same bot was asked, so that the bot is not asked a second time.
         force: Whether an export that is there is overwritten.
         openers: How the parts of the bot are opened.
         on_progress: Called with what is being done, done, total.
@@ -102,13 +107,9 @@ def export_bot(
     with Parts(config, openers=openers, on_progress=on_progress, on_note=on_note) as parts:
         tokenizer = parts.tokenizer()
         check_family(wanted, _settings_of_base(parts), tokenizer)
-        base = parts.base()
-        check_room(target, wanted.bytes_for(base.model.num_parameters()))
-        check_lock(parts.lock, fingerprint=base.fingerprint, template=template_hash(base.tokenizer))
-        speaking: Any = parts.speaking_model()
-        opened = Chatbot.assemble(place, config, speaking, parts.knowledge(), parts.reader())
-        asked = served_prompts(parts, opened, prompts, questions)
-        trial = _Trial(parts, openers, wanted, asked, speaking.engine.model)
+        if asked is None:
+            asked = _asked(parts, prompts, questions)
+        trial = _Trial(parts, openers, wanted, asked)
         target.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
@@ -118,7 +119,7 @@ def export_bot(
             replace_folder(work, target)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-    return ExportResult(target, wanted, agreement, rounded, size)
+    return ExportResult(target, wanted, agreement, rounded, size, asked)
 
 
 @dataclass(frozen=True)
@@ -129,21 +130,34 @@ class _Trial:
         parts: What the bot is made of.
         openers: How they are opened.
         wanted: What the export is to be.
-        asked: What both are asked.
-        reference: The model of the bot, its voice on.
+        asked: What both are asked, and what the bot replied.
     """
 
     parts: Parts
     openers: Openers
     wanted: Wanted
     asked: Prompts
-    reference: Any
+
+
+def _asked(parts: Parts, count: int, questions: Path | None) -> Prompts:
+    """Ask the bot, as it is served.
+
+    Raises:
+        AdapterMismatch: The base is not the one that the bot was built on.
+        DataError: There are no questions.
+        ModelError: The base cannot be loaded, or renders other prompts.
+    """
+    base = parts.base()
+    check_lock(parts.lock, fingerprint=base.fingerprint, template=template_hash(base.tokenizer))
+    speaking: Any = parts.speaking_model()
+    bot = Chatbot.assemble(parts.folder, parts.config, speaking, parts.knowledge(), parts.reader())
+    return served_prompts(parts, bot, speaking.engine.model, count, questions)
 
 
 def _write(trial: _Trial, work: Path) -> tuple[Agreement, Agreement | None]:
     """Write an export into a folder, prove it, and put its card beside it."""
-    parts, wanted = trial.parts, trial.wanted
-    loaded = _weights(parts, trial.openers)
+    parts, wanted, loaded = trial.parts, trial.wanted, _weights(trial)
+    check_room(work, wanted.bytes_for(loaded.model.num_parameters()))
     written = write_form(
         work,
         wanted,
@@ -154,7 +168,7 @@ def _write(trial: _Trial, work: Path) -> tuple[Agreement, Agreement | None]:
         on_progress=parts.on_progress,
     )
     base = f"{loaded.name} ({loaded.fingerprint})"
-    del loaded
+    del loaded  # what is compared next is as large
     agreement, rounded = _prove(trial, written)
     write_card(work, wanted, parts.config, written, agreement, rounded, base=base)
     return agreement, rounded
@@ -169,24 +183,33 @@ def _prove(trial: _Trial, written: Written) -> tuple[Agreement, Agreement | None
     Raises:
         ModelError: It answers otherwise.
     """
-    from toolkit.models import release_memory
-
-    release_memory()
-    parts, asked = trial.parts, trial.asked
+    parts, asked, quantization = trial.parts, trial.asked, trial.wanted.quantization
     replies, engine = answers_of(written, asked, parts.on_progress)
-    agreement = judge(trial.reference, asked.tokens, replies, engine=engine, on_progress=parts.on_progress)
+    told: Any = {"engine": engine, "on_progress": parts.on_progress}
+    agreement = judge(_same_weights(trial), asked.tokens, replies, asked.own, **told)
     parts.note(f"Compared with the bot: {agreement}.")
     rounded = None
-    if written.same_weights is not None:
-        same = written.same_weights
-        rounded = judge(same, asked.tokens, replies, engine=engine, on_progress=parts.on_progress)
-        parts.note(f"Compared with the same weights, rounded to {trial.wanted.quantization}: {rounded}.")
+    if quantization not in (None, "f16"):
+        rounded = judge(_same_weights(trial, quantization), asked.tokens, replies, **told)
+        parts.note(f"Compared with the same weights, rounded to {quantization}: {rounded}.")
     if (held := rounded or agreement).share < _AGREES:
         raise ModelError(
             f"The export answers otherwise than the bot: {held}.",
             "Nothing was kept of it. Try another form or --quantization f16, and report this base to the makers.",
         )
     return agreement, rounded
+
+
+def _same_weights(trial: _Trial, quantization: Quantization | None = None) -> Any:
+    """Return the weights of the bot in this process, rounded as those of an export where it rounds them."""
+    adapter, method = trial.parts.folder.adapter, trial.wanted.method
+    model: Any = _weights(trial).model
+    apart = quantization is not None and trial.wanted.apart  # then the base alone is rounded
+    if method and not apart:
+        model = merged_into(model, adapter, method)
+    if quantization is not None:
+        round_weights(model, quantization)
+    return attach_adapter(model, adapter) if method and apart else model
 
 
 def _settings_of_base(parts: Parts) -> Any:
@@ -207,19 +230,21 @@ def _number_format(parts: Parts) -> str:
     return "float16" if _settings_of_base(parts).dtype == torch.float16 else "bfloat16"
 
 
-def _weights(parts: Parts, openers: Openers) -> LoadedModel:
-    """Load the base a second time, to be changed: in 32 bits where they fit, so that a merge rounds nothing."""
+def _weights(trial: _Trial) -> LoadedModel:
+    """Load the base to be changed: in 32 bits where they fit, so that neither a merge nor a comparison rounds."""
     from toolkit.models.estimates import free_memory
 
-    settings = parts.config.base
+    parts, settings = trial.parts, trial.parts.config.base
     if settings.load_in_4bit:
         # What the bot answers with is what these four bits stand for.
-        loaded = openers.base(settings, "nf4", parts.on_progress)
+        loaded = trial.openers.base(settings, "nf4", parts.on_progress)
         loaded.model.dequantize()
+        loaded.model.float()
         return loaded
-    needed = 4 * parts.base().model.num_parameters()
-    fits = free_memory("cpu") > needed
-    if not fits:
+    loaded = trial.openers.base(settings.model_copy(update={"device": "cpu"}), "none", parts.on_progress)
+    needed = 4 * loaded.model.num_parameters()
+    if loaded.model.dtype.itemsize >= 4 or free_memory("cpu") > needed:
+        loaded.model.float()
+    else:
         parts.note(f"Merging in 16 bits: in 32 it would take {needed / 2**30:.0f} GiB of memory.")
-    here = settings.model_copy(update={"device": "cpu", "dtype": "float32" if fits else "bfloat16"})
-    return openers.base(here, "none", parts.on_progress)
+    return loaded

@@ -14,7 +14,6 @@ from toolkit.exporting import (
     low_rank,
     merged_into,
     modelfile,
-    round_weights,
     write_adapter,
     write_model,
 )
@@ -42,13 +41,10 @@ class Written:
     Attributes:
         model: The folder of the model in 16 bits, or its GGUF.
         adapter: The adapter beside it, or None where it is merged.
-        same_weights: The model in this process with weights rounded as those that were written; None where 16 bits
-            were written.
     """
 
     model: Path
     adapter: Path | None = None
-    same_weights: Any = None
 
 
 def write_form(
@@ -107,9 +103,6 @@ def _write_gguf(
         file = folder / PUBLISHER / config.name / file.name
         file.parent.mkdir(parents=True)
     write_model(file, model, loaded.tokenizer, wanted.quantization, name=config.name, on_progress=on_progress)
-    rounds = wanted.quantization != "f16"
-    if rounds:
-        round_weights(model, wanted.quantization)
     adapter = None
     if wanted.apart:
         model = attach_adapter(model, place.adapter)
@@ -125,7 +118,7 @@ def _write_gguf(
             context=_context(model.config),
         )
         write_text(folder / "Modelfile", text)
-    return Written(file, adapter, model if rounds else None)
+    return Written(file, adapter)
 
 
 def _save(target: Path, model: Any, loaded: LoadedModel, config: BotConfig, number_format: str) -> None:

@@ -34,22 +34,25 @@ class Prompts:
         tokens: The tokens of each.
         stops: Tokens that end a reply.
         end: The one that the chat template ends a turn with.
+        own: The first tokens of what the bot replies to each.
     """
 
     texts: list[str]
     tokens: list[list[int]]
     stops: list[int]
     end: int
+    own: list[list[int]]
 
 
-def served_prompts(parts: Parts, bot: Chatbot, count: int, questions: Path | None) -> Prompts:
-    """Lay out what the model of a bot is shown for its own questions: with the notes found, the voice on.
+def served_prompts(parts: Parts, bot: Chatbot, model: Any, count: int, questions: Path | None) -> Prompts:
+    """Lay out what the model of a bot is shown for its own questions, with the notes found, and let it reply.
 
     What the bot declines comes to no model, and is passed over.
 
     Args:
         parts: What the bot is made of.
         bot: The bot.
+        model: Its model, the voice on.
         count: Prompts wanted.
         questions: A file of questions in place of those of the bot.
 
@@ -78,7 +81,9 @@ def served_prompts(parts: Parts, bot: Chatbot, count: int, questions: Path | Non
     tokens = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
     _, completion = render_pair(tokenizer, [{"role": "user", "content": "a"}], "b")
     end = tokenizer(completion, add_special_tokens=False)["input_ids"][-1]
-    return Prompts(texts, tokens, stop_token_ids(tokenizer), end)
+    stops = stop_token_ids(tokenizer)
+    own = greedy_tokens(model, tokens, stops, what="Asking the bot", on_progress=parts.on_progress)
+    return Prompts(texts, tokens, stops, end, own)
 
 
 _REMEDY = "Name a file of questions, objects with 'question' a line, with --questions."

@@ -9,7 +9,7 @@ from typing import Any
 from toolkit.progress import Progress
 
 # Two tokens that are nearer to each other than this, in nats, are as good as tied: in 16 bits a logit between 16 and 32
-# has no finer steps.
+# has no finer steps, so that a model which computes in them takes either.
 TIE_NATS = 0.125
 # First tokens of a reply that are compared.
 FIRST_TOKENS = 32
@@ -21,10 +21,11 @@ class Agreement:
 
     Attributes:
         prompts: Prompts that were answered.
-        exact: Those whose tokens are all the reference's own best ones.
-        tied: Those of the others where each token is the best one or nearer to it than ``TIE_NATS``.
+        exact: Those whose replies are the same, token by token.
+        tied: Those of the others where the weights of the reference hold each token for the best one, or for nearer to
+            it than ``TIE_NATS``.
         tokens: Tokens that were written.
-        other: Those of them that are further from the best one.
+        other: Those of them, in replies that are not exact, that are further from the best one.
         engine: What the export was loaded with.
     """
 
@@ -52,29 +53,36 @@ def judge(
     model: Any,
     prompts: Sequence[Sequence[int]],
     replies: Sequence[Sequence[int]],
+    own: Sequence[Sequence[int]] | None = None,
     *,
     engine: str,
     on_progress: Progress | None = None,
 ) -> Agreement:
-    """Ask a model of each token of a reply how far it is from the token that it would have written there itself.
+    """Compare replies with those of a reference, and ask its weights of each token how far it is from the best one.
 
-    That is stricter than to compare two replies up to where they part: what follows a tie counts as well.
+    That is stricter than to look at the place where two replies part: what follows a tie counts as well.
 
     Args:
-        model: The reference, as it answers.
+        model: The weights of the reference. In 32 bits: in 16 a model that goes over what it has just written would
+            itself have written otherwise now and then.
         prompts: The tokens of each prompt.
         replies: The tokens of each reply, the one that ends it among them.
+        own: What the reference replied; without it a reply is the same where each token is the best one.
         engine: What wrote the replies.
-        on_progress: Called after each prompt.
+        on_progress: Called before each prompt.
     """
     exact = tied = other = 0
     for done, (prompt, reply) in enumerate(zip(prompts, replies, strict=True)):
         if on_progress:
             on_progress("Comparing with the bot", done, len(prompts))
+        if own is not None and list(own[done]) == list(reply):
+            exact += 1
+            continue
         gaps = _gaps(model, prompt, reply)
         far = sum(gap >= TIE_NATS for gap in gaps)
-        exact += all(gap == 0 for gap in gaps)
-        tied += far == 0 and any(gap > 0 for gap in gaps)
+        same = own is None and not any(gaps)
+        exact += same
+        tied += not (same or far)
         other += far
     if on_progress:
         on_progress("Comparing with the bot", len(prompts), len(prompts))
@@ -97,7 +105,12 @@ def _gaps(model: Any, prompt: Sequence[int], reply: Sequence[int]) -> list[float
 
 
 def greedy_tokens(
-    model: Any, prompts: Sequence[Sequence[int]], stops: Sequence[int], *, on_progress: Progress | None = None
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    stops: Sequence[int],
+    *,
+    what: str = "Asking the export",
+    on_progress: Progress | None = None,
 ) -> list[list[int]]:
     """Write the first tokens of a reply to each prompt with transformers, the likeliest each time.
 
@@ -105,6 +118,7 @@ def greedy_tokens(
         model: The model.
         prompts: The tokens of each prompt.
         stops: Tokens that end a reply.
+        what: What the progress calls it.
         on_progress: Called before each prompt.
     """
     import torch
@@ -112,7 +126,7 @@ def greedy_tokens(
     replies = []
     for done, prompt in enumerate(prompts):
         if on_progress:
-            on_progress("Asking the export", done, len(prompts))
+            on_progress(what, done, len(prompts))
         ids = torch.tensor([list(prompt)], device=model.device)
         with torch.inference_mode():
             output = model.generate(
@@ -125,5 +139,5 @@ def greedy_tokens(
             )
         replies.append(output[0, len(prompt) :].tolist())
     if on_progress:
-        on_progress("Asking the export", len(prompts), len(prompts))
+        on_progress(what, len(prompts), len(prompts))
     return replies

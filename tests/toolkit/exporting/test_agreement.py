@@ -36,6 +36,11 @@ def test_a_reply_agrees_where_each_token_is_the_best_or_tied(
     assert "a double" in str(found)
 
 
+def test_what_the_reference_itself_replied_is_the_same_and_all_else_is_judged() -> None:
+    found = judge(Fixed(), [[7]] * 3, [[1, 3], [2, 1], [1, 3]], [[1, 3], [1, 1], [1, 1]], engine="a double")
+    assert (found.exact, found.tied, found.other) == (1, 1, 1)
+
+
 def test_the_share_is_of_the_prompts() -> None:
     found = judge(Fixed(), [[7], [8], [9], [7]], [[1], [2], [3], [1, 1]], engine="a double")
     assert found.share == 0.75
