@@ -12,6 +12,7 @@ are processes of their own that take turns of a few updates, so that what else r
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import random
@@ -32,7 +33,9 @@ HELD_ROWS = 8
 # As the rows of a served bot: a quarter of a row is its reply.
 REPLY_SHARE = 0.25
 SHORT, LONG = (50, 600), (1024, 1024)
-WARMING = 1  # blocks of a side that are not counted
+# A block that takes longer than so many medians is one in which something was compiled.
+COMPILING = 3.0
+KEPT = contextlib.ExitStack()  # what is entered for as long as a side's process lives
 
 
 def sample_rows(count: int) -> list[tuple[list[dict[str, str]], str]]:
@@ -102,8 +105,7 @@ def ours(job: dict[str, Any], work: Path) -> tuple[Any, Any]:
     )
     loaded = load_base(job["base"], quantization="nf4" if job["method"] == "qlora" else "none")
     rows = encoded_rows(job, loaded.tokenizer)
-    layers = quick_layers(loaded, settings, rows[HELD_ROWS:])
-    layers.__enter__()  # for as long as the process lives
+    KEPT.enter_context(quick_layers(loaded, settings, rows[HELD_ROWS:]))
     trainer = new_trainer(rows[HELD_ROWS:], loaded, settings, work, method=peft_config(settings, loaded))
     before_training(trainer.model, loaded, settings, work)
     return trainer, rows
@@ -175,14 +177,15 @@ def run_side(side: str, job: dict[str, Any]) -> None:
     told = sys.stdout
     sys.stdout = sys.stderr  # what the trainers print
     trainer, rows = (ours if side == "ours" else stock)(job, Path(tempfile.mkdtemp()))
-    collate, seen, started = trainer.data_collator, [0], [0.0]
+    step, seen, started = trainer.training_step, [0], [0.0]
 
-    def counted(batch: Any) -> Any:
-        filled = collate(batch)
-        seen[0] += int(filled["attention_mask"].sum()) if "attention_mask" in filled else filled["input_ids"].numel()
-        return filled
+    def counted(model: Any, inputs: Any, *more: Any, **options: Any) -> Any:
+        ids, filled = inputs["input_ids"], inputs.get("attention_mask")
+        seen[0] += ids.numel() if filled is None else int(filled.sum())
+        return step(model, inputs, *more, **options)
 
-    trainer.data_collator = counted
+    trainer.training_step = counted
+    trainer.args.save_strategy = "no"  # the other side keeps no checkpoints
     cuda = torch.cuda.is_available()
 
     def tell(**figures: Any) -> None:
@@ -248,20 +251,18 @@ def compare(job: dict[str, Any]) -> None:
             else:
                 blocks[side].append((figures["tokens"], figures["seconds"]))
                 print(f"{side:6} {figures['tokens'] / figures['seconds']:10.0f} tokens/s", file=sys.stderr, flush=True)
-    rates = {
-        side: statistics.median(tokens / seconds for tokens, seconds in found[WARMING:])
-        for side, found in blocks.items()
-    }
-    # What a compiler or a first allocation takes: all seconds, less those of as many tokens at the median rate.
-    first = {
-        side: sum(seconds for _, seconds in found) - sum(tokens for tokens, _ in found) / rates[side]
-        for side, found in blocks.items()
-    }
+    rates, first = {}, {}
+    for side, found in blocks.items():
+        usual = statistics.median(seconds for _, seconds in found)
+        quick = [(tokens, seconds) for tokens, seconds in found if seconds < COMPILING * usual]
+        # Rows of similar length come together: the rate of one block says little of the next.
+        rates[side] = sum(tokens for tokens, _ in quick) / sum(seconds for _, seconds in quick)
+        first[side] = sum(seconds - usual for _, seconds in found if seconds >= COMPILING * usual)
     for side, end in ends.items():
         shown = " ".join(f"{loss:.3f}" for loss in end["losses"][:: max(1, len(end["losses"]) // 6)])
         print(
             f"{side:6} {rates[side]:8.0f} tokens/s, peak {end['peak'] / 2**30:6.2f} GiB, "
-            f"{first[side]:.0f} s to get going, held-out loss {end['held']:.3f}; losses {shown}"
+            f"{first[side]:.0f} s of compiling and the like, held-out loss {end['held']:.3f}; losses {shown}"
         )
     print(f"{rates['ours'] / rates['stock']:.2f} times the stock rate: {json.dumps(job)}", flush=True)
 
