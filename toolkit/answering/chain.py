@@ -206,10 +206,13 @@ class Chain:
     ) -> Iterator[str | Answer]:
         """Yield the reply piece by piece, then the whole :class:`Answer`.
 
-        With passages a piece is a sentence that was checked; without, it is what the model writes as it comes.
+        With passages a piece is a sentence that was checked; without, it is what the model writes as it comes. Where
+        it was cancelled before the first word there is no answer.
         """
         started = time.perf_counter()
         route = self.planner.plan(question, history, knowledge=knowledge)
+        if cancel is not None and cancel.is_set():
+            return  # before the model reads the prompt, which takes most of the time to the first words
         if route.declines:
             answer = self._declined(route, started, adapter)
             yield answer.text

@@ -178,6 +178,14 @@ def test_sentences_come_one_by_one_and_the_first_is_timed(house: Knowledge) -> N
     assert answer.seconds["retrieve"] < answer.seconds["first_token"] < answer.seconds["total"]
 
 
+def test_what_is_cancelled_before_the_first_word_is_not_begun(house: Knowledge) -> None:
+    chain, model = make_chain([BURNS], house)
+    cancel = threading.Event()
+    cancel.set()
+    assert list(chain.stream(QUESTION, cancel=cancel)) == []
+    assert model.calls == []
+
+
 def test_cancel_stops_the_reply(house: Knowledge) -> None:
     chain, _ = make_chain([BURNS], house)
     cancel = threading.Event()
