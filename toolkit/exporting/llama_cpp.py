@@ -85,6 +85,7 @@ class _Server:
     """
 
     def __init__(self, file: Path, adapter: Path | None, context: int) -> None:
+        import torch
         import xllamacpp
 
         self._name, self._key = file.name, secrets.token_urlsafe()
@@ -94,6 +95,9 @@ class _Server:
         # Nothing is kept from one prompt for the next: such a cache has been seen to answer with another adapter's.
         settings.cache_ram_mib, settings.cache_idle_slots = 0, False
         settings.warmup, settings.verbosity, settings.ui = False, -1, False
+        # As many threads as PyTorch takes; those that wait in a busy loop stall where the cores have other work.
+        settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = torch.get_num_threads()
+        settings.cpuparams.poll = settings.cpuparams_batch.poll = 0
         # It listens on loopback, whether that is asked for or not: nobody else gets in.
         settings.api_keys = [self._key]
         self._lora: list[dict[str, Any]] = []
