@@ -41,6 +41,11 @@ class Agreement:
         """Share of the prompts that were answered alike, those with ties among them."""
         return (self.exact + self.tied) / max(1, self.prompts)
 
+    @property
+    def token_share(self) -> float:
+        """Share of the tokens that are the best ones or tied with them."""
+        return 1 - self.other / max(1, self.tokens)
+
     def __str__(self) -> str:
         """Return it in words."""
         return (

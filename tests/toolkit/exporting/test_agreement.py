@@ -45,6 +45,7 @@ def test_the_share_is_of_the_prompts() -> None:
     found = judge(Fixed(), [[7], [8], [9], [7]], [[1], [2], [3], [1, 1]], engine="a double")
     assert found.share == 0.75
     assert found.tokens == 5
+    assert found.token_share == 0.8
 
 
 def test_a_model_agrees_with_itself_and_not_with_another(tiny_base: Any, other_tiny_base: Any) -> None:
