@@ -68,8 +68,8 @@ class VoiceSettings(Section):
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, more time")
     torch_compile: bool | None = Field(
         None,
-        description="compile the layers for a GPU before the tune: once half a minute for each length of rows; not set: "
-        "where the run wins that back",
+        description="compile the layers before the tune, on a GPU: once half a minute for each length of rows; "
+        "not set: where the run wins that back",
     )
     max_length: Annotated[int, Field(ge=64)] = Field(640, description="longest training row, in tokens of the base")
     rows_without_passages: Annotated[float, Field(ge=0, le=1)] = Field(
