@@ -75,6 +75,7 @@ def test_all_runs_what_has_its_arguments(modules: dict[str, Any], capsys: pytest
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("==")] == [
         "== sample",
         "== follow-ups",
+        "== tables",
     ]
     answers.main(["all", "--squad", "s", "--data", "d"])
     shown = capsys.readouterr().out
