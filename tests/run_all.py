@@ -27,7 +27,7 @@ ON_EVERY_CORE = ("-n", "logical", "--dist", "loadfile")
 # Name, marks, the threads that torch may use, and further arguments.
 GROUPS: tuple[tuple[str, str, int | None, tuple[str, ...]], ...] = (
     ("Fast suite: a tiny random model and a hash embedder", "not e2e and not browser and not faults", 1, ON_EVERY_CORE),
-    ("Faults: kills, full disks, hostile files", "faults and not e2e and not browser", 1, ()),
+    ("Faults: kills, full disks, hostile files", "faults and not e2e and not browser", 1, ON_EVERY_CORE),
     ("End to end: the sample bot on the bundled models", "e2e and not browser", None, ()),
     ("Browser: the page in a headless Chromium", "browser", None, ()),
 )
