@@ -6,7 +6,7 @@ import errno
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -277,12 +277,9 @@ def quick_layers(loaded: LoadedModel, settings: VoiceSettings, encoded: Sequence
         settings: The ``voice`` section of ``bot.yaml``.
         encoded: The rows that are trained on.
     """
-    with quick_attention(loaded):
-        if compiles(settings, loaded, encoded, steps_of(settings, len(encoded))):
-            with compiled_layers(loaded.model):
-                yield
-        else:
-            yield
+    compiled = compiles(settings, loaded, encoded, steps_of(settings, len(encoded)))
+    with quick_attention(loaded), compiled_layers(loaded.model) if compiled else nullcontext():
+        yield
 
 
 def keep_training_kernels(model: PreTrainedModel) -> None:
