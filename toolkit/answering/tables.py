@@ -7,6 +7,7 @@ answer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from toolkit.answering.evidence import Encoder
     from toolkit.reader import Reader
     from toolkit.store.retriever import Passage
+
+
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,7 @@ class TableSupport(Support):
     ) -> None:
         super().__init__(question, [answer.evidence], voice, reader, language)
         self._vital = [(frozenset(stems(text, language)), numbers(text, language)) for text in answer.fact.vital]
+        self._told = _WORD.findall(answer.fact.text.lower())
         own = set().union(*(said for said, _ in self._vital))
         labels = [row.label for row in answer.fact.computed.table.rows]
         # Names of other rows: a sentence with one of them says something that was not asked.
@@ -175,7 +180,12 @@ class TableSupport(Support):
     def _holds(self, sentence: str) -> bool:
         said, counted = set(stems(sentence, self.language)), numbers(sentence, self.language)
         whole = all(own <= said and amounts <= counted for own, amounts in self._vital)
-        return whole and not (counted - self._numbers) and not (said & self._other)
+        return whole and not (counted - self._numbers) and not (said & self._other) and self._in_order(sentence)
+
+    def _in_order(self, sentence: str) -> bool:
+        """Tell whether the words of the fact come in their order: "70 more than 149" is not "costs 70 and 149"."""
+        words = iter(_WORD.findall(sentence.lower()))
+        return all(word in words for word in self._told)
 
     def of(self, sentence: str) -> np.ndarray:
         """Return the probability of the fact supporting a sentence, of shape (1,)."""
