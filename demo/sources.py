@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from demo.conversation import Exchange
+from pipelines.tracing import shown_steps
 
 if TYPE_CHECKING:
     from toolkit.answering import Answer, Citation
@@ -43,6 +44,7 @@ def panel(exchange: Exchange | None, *, knows: bool = True) -> str:
     parts = [_note(line) for line in _notes(answer, exchange.stopped)]
     parts += [_citation(number, item, answer.passages) for number, item in enumerate(answer.citations, start=1)]
     parts.append(_passages(answer))
+    parts.append(_trace(answer))
     parts.append(_timing(answer.seconds))
     return "".join(parts)
 
@@ -105,6 +107,18 @@ def _passages(answer: Answer) -> str:
     label = "The one passage that was read" if count == 1 else f"All {count} passages that were read"
     items = "".join(_passage(item, answer.citations) for item in answer.passages)
     return f'<details class="passages"><summary>{label}</summary>{items}</details>'
+
+
+def _trace(answer: Answer) -> str:
+    """Lay out what was done for an answer, folded away."""
+    if not answer.trace:
+        return ""
+    items = []
+    for step in shown_steps(answer.trace.to_dict()):
+        rows = "".join(f"<dt>{_text(key)}</dt><dd>{_text(text[:_LONGEST])}</dd>" for key, text in step.rows)
+        head = f'{_text(step.title)}<span class="cost">{_text(step.cost)}</span>'
+        items.append(f'<div class="step"><div class="heading">{head}</div><dl>{rows}</dl></div>')
+    return f'<details class="trace"><summary>What was done for it</summary>{"".join(items)}</details>'
 
 
 def _passage(passage: Passage, citations: Sequence[Citation]) -> str:

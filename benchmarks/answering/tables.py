@@ -30,7 +30,7 @@ def answered(row: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
     """
     said = answer.text.lower()
     ruled_out = [name for name in row.get("not", ()) if name.lower() in said]
-    computed = answer.table or {}
+    computed = answer.computed
     known = [row["question"], *(word for fact in row["facts"] for word in fact), str(computed.get("result", ""))]
     known += [citation.quote for citation in answer.citations] + [str(len(computed.get("rows", ())))]
     cited = [citation.source for citation in answer.citations]

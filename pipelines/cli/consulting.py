@@ -29,12 +29,14 @@ def ask(
     question: Annotated[str | None, typer.Argument(help="What to ask.")] = None,
     questions: Annotated[Path | None, typer.Option(help="JSONL with a `question` a line, to ask in bulk.")] = None,
     as_json: AsJson = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Show what was done for the answer, step by step.")] = False,
     no_voice: NoVoice = False,
     no_knowledge: NoKnowledge = False,
     device: Device = None,
 ) -> None:
     """Ask once, or a file of questions; with --json one object a line."""
     from pipelines.chat import ask_in_bulk, read_bulk, show_answer
+    from pipelines.tracing import trace_lines
     from toolkit.errors import DataError
 
     if (question is None) == (questions is None):
@@ -43,7 +45,12 @@ def ask(
     adapter, knowledge = not no_voice, not no_knowledge
 
     def show(answer: Answer) -> None:
-        typer.echo(json.dumps(answer.to_dict(), ensure_ascii=False) if as_json else show_answer(answer))
+        if as_json:
+            typer.echo(json.dumps(answer.to_dict(trace=trace), ensure_ascii=False))
+            return
+        typer.echo(show_answer(answer))
+        if trace:
+            typer.echo("\n".join(trace_lines(answer.trace.to_dict())))
 
     if questions is None:
         with progress() as on_progress:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.evaluating.arms import Arm
 from pipelines.prepare import code_hash
 from pipelines.steps import digest
-from toolkit.answering import Answer, Citation
+from toolkit.answering import Answer, Citation, Trace
 from toolkit.bot import BotFolder, Chatbot
 from toolkit.bot.lock import Lock
 from toolkit.errors import DataError
@@ -192,6 +192,7 @@ def to_row(answer: Answer) -> dict[str, Any]:
         "citations": [citation.to_dict() for citation in answer.citations],
         "passages": [passage.to_dict() for passage in answer.passages],
         "seconds": {name: float(value) for name, value in answer.seconds.items()},
+        "trace": answer.trace.to_dict(),
     }
 
 
@@ -204,7 +205,8 @@ def from_row(row: dict[str, Any]) -> Answer:
     try:
         citations = [Citation(**citation) for citation in row["citations"]]
         passages = [Passage(**passage) for passage in row["passages"]]
-        return Answer(**row | {"citations": citations, "passages": passages})
+        trace = Trace.from_dict(row["trace"])
+        return Answer(**row | {"citations": citations, "passages": passages, "trace": trace})
     except (KeyError, TypeError) as error:
         raise DataError(
             f"An answer that was kept cannot be read: {error}.", "Ask anew: housevoice eval BOT --fresh"

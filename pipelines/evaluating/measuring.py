@@ -15,7 +15,7 @@ from pipelines.evaluating.asking import Asked, Asker, Way
 from pipelines.evaluating.judging import Judge
 from pipelines.evaluating.perturbing import IRRELEVANT, Variant, irrelevant_on_top, variants, what_breaks
 from pipelines.report import Evaluation, render
-from pipelines.report.evaluation import ArmDifference, ArmScores, Detail, Found, Perturbation, Quote
+from pipelines.report.evaluation import ArmDifference, ArmScores, Detail, Done, Found, Perturbation, Quote
 from toolkit.answering import Answer
 from toolkit.bot import BotFolder, Chatbot, read_lock
 from toolkit.errors import Interrupted
@@ -270,7 +270,7 @@ def details_of(asked: Sequence[Question], told: Sequence[Told]) -> list[Detail]:
                 rewritten=answer.rewritten,
                 answerable=answer.answerable,
                 replaced=answer.replaced,
-                table=answer.table,
+                trace=[Done(**step) for step in answer.trace.to_dict()],
                 holds_facts=None if question.unanswerable else holds_facts(answer.text, question.facts),
                 first_sentence=judged.first_sentence,
                 made_up=judged.made_up,

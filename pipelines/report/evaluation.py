@@ -32,6 +32,24 @@ class Found(Record):
     score: float = Field(description="how well it fits; comparable within one question only")
 
 
+class Spent(Record):
+    """What a model read and wrote."""
+
+    prompt: int = Field(description="tokens of the prompt")
+    reply: int = Field(description="tokens of the reply")
+
+
+class Done(Record):
+    """A step that was done for an answer."""
+
+    name: str = Field(description="what it was: route, table, rewrite, search, evidence, thinking, gate, and so on")
+    inputs: dict[str, Any] = Field(description="what it was given")
+    outputs: dict[str, Any] = Field(description="what came of it")
+    seconds: float = Field(description="how long it took; the question's share of what was done for many at once")
+    adapter: bool | None = Field(description="whether the voice was on; null where no model was asked")
+    tokens: Spent | None = Field(description="what the model read and wrote, where it knows")
+
+
 class Detail(Record):
     """One question, what the fullest arm answered, and what the measures say of it."""
 
@@ -50,7 +68,7 @@ class Detail(Record):
     rewritten: str = Field("", description="the question as it was searched for")
     answerable: float | None = Field(None, description="the gate's probability that the passages tell")
     replaced: list[str] = Field(default=[], description="sentences of the model that the evidence did not hold")
-    table: dict[str, Any] | None = Field(None, description="what was computed over a table of the documents")
+    trace: list[Done] = Field(default=[], description="what was done for the answer, step by step")
     holds_facts: bool | None = Field(
         None, description="whether the text holds the facts, declined or not; null for an unanswerable question"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.report.builds import read_builds
 from pipelines.report.picture import pictures
 from pipelines.report.summary import arms_table, brought_lines, change, differences_table, summary_lines
+from pipelines.tracing import shown_steps
 from toolkit.bot import BotFolder
 from toolkit.scoring import MEASURES
 
@@ -36,6 +37,7 @@ def render(result: Evaluation, folder: BotFolder) -> str:
         samples=[(sample["prompt"], sample["with_adapter"], sample["without_adapter"]) for sample in result.samples],
         perturbed=[(item, perturbed_rows(item)) for item in result.perturbed],
         worst=worst(result.details),
+        shown_steps=lambda item: shown_steps(step.model_dump() for step in item.trace),
         questions=question_table(result),
         settings=yaml.safe_dump(result.settings, sort_keys=False, allow_unicode=True) if result.settings else "",
         builds=build_rows(read_builds(folder)),

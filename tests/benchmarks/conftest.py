@@ -39,7 +39,7 @@ def make_answer() -> Callable[..., SimpleNamespace]:
             abstained=abstained,
             rewritten=rewritten or question,
             replaced=[],
-            table=None,
+            computed={},
             seconds={"total": 1.0},
             citations=[SimpleNamespace(source=source, quote="") for source in cited],
             passages=[SimpleNamespace(source=source, text=body, heading="") for source, body in passages],

@@ -21,7 +21,7 @@ def given(
     text: str, *, abstained: bool = False, table: dict[str, Any] | None = TABLE, source: str = "price-list.csv"
 ) -> Any:
     cited = [SimpleNamespace(source=source, quote=QUOTE)]
-    return SimpleNamespace(text=text, abstained=abstained, table=table, citations=cited, replaced=[])
+    return SimpleNamespace(text=text, abstained=abstained, computed=table or {}, citations=cited, replaced=[])
 
 
 def measured(text: str, **options: Any) -> dict[str, Any]:

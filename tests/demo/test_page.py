@@ -25,7 +25,7 @@ from demo.talking import FAILED, Talking, reply
 from demo.widgets import about, example_questions
 from pipelines.serving.limits import LONGEST_QUESTION, MAX_BODY
 from tests.conftest import ROOT, passage
-from toolkit.answering import Answer, Chain, Citation, EvidencePicker, RoutePlanner
+from toolkit.answering import Answer, Chain, Citation, EvidencePicker, RoutePlanner, Step, Trace
 from toolkit.bot import Chatbot
 from toolkit.config import BotConfig, ChainSettings
 from toolkit.engines.speaker import Speaker
@@ -213,6 +213,17 @@ def test_the_panel_names_file_page_and_score() -> None:
     for part in ("lamps/", "ember.md", "page 2", "1.000", "Ember", "first words 0.50 s", "all 1.25 s"):
         assert part in shown
     assert "<mark>The lamp burns for 38 hours.</mark> It is blue." in shown
+
+
+def test_the_panel_folds_away_what_was_done() -> None:
+    step = Step("gate", {}, {"answerable": 0.25, "note": "<b>x</b>"}, 0.012, None, None)
+    shown = panel(answered(trace=Trace((step,))))
+    assert '<details class="trace"><summary>What was done for it</summary>' in shown
+    assert "Whether to answer" in shown
+    assert "12&#46;0 ms" in shown or "12.0 ms" in shown
+    assert "<dt>answerable</dt><dd>0.25</dd>" in shown
+    assert "<b>" not in shown
+    assert "<details class=\"trace\">" not in panel(answered())
 
 
 def test_the_panel_says_when_the_bot_declined() -> None:

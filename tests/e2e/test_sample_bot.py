@@ -216,8 +216,7 @@ def test_the_official_client_is_answered_and_who_leaves_stops_the_model(bot: Cha
 
 def test_a_sum_over_a_table_is_exact_and_cited(bot: Chatbot) -> None:
     answer = bot.ask("What do the Ember and the Wisp cost together?")
-    assert answer.table is not None
-    assert answer.table["rows"] == ["Ember lantern", "Wisp lantern"]
+    assert answer.computed["rows"] == ["Ember lantern", "Wisp lantern"]
     assert "195 euros" in answer.text
     assert {citation.source for citation in answer.citations} == {"price-list.csv"}
 

@@ -313,6 +313,19 @@ def test_asking_once(run: Callable[..., Result], small_bot: Path, embedder: Hash
     assert (bare["adapter"], bare["passages"], bare["citations"]) == (False, [], [])
 
 
+def test_the_trace_of_an_answer_is_shown_or_printed_as_data(
+    run: Callable[..., Result], small_bot: Path, embedder: HashEmbedder
+) -> None:
+    shown = run("ask", small_bot, QUESTION, "--trace").out
+    lines = [line for line in shown.splitlines() if line.startswith("- ")]
+    assert lines[0].startswith("- route: what kind of message it is (")
+    assert "    kind: question" in shown
+    assert "      1. id " in shown, "the passages stand one below the other"
+    told = json.loads(run("ask", small_bot, QUESTION, "--trace", "--json").out)["trace"]
+    assert [step["name"] for step in told] == [line[2:].partition(":")[0] for line in lines]
+    assert set(told[0]) == {"name", "inputs", "outputs", "seconds", "adapter", "tokens"}
+
+
 def test_asking_in_bulk_gives_a_line_a_question(
     run: Callable[..., Result], small_bot: Path, embedder: HashEmbedder, tmp_path: Path
 ) -> None:

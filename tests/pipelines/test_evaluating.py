@@ -19,9 +19,10 @@ from pipelines.evaluating.measuring import spread
 from pipelines.evaluating.perturbing import irrelevant_on_top, variants, what_breaks, with_typos
 from tests.chains import make_chain
 from tests.conftest import passage
-from toolkit.answering import Answer, Citation
+from toolkit.answering import Answer, Citation, Step, Trace
 from toolkit.bot import BotFolder, Chatbot, read_lock
 from toolkit.config import BotConfig
+from toolkit.engines.base import Tokens
 from toolkit.errors import DataError, Interrupted
 from toolkit.scoring import MEASURES, PairedDifference, Question, Voice, judge
 from toolkit.store import Knowledge
@@ -184,8 +185,11 @@ def test_an_answer_is_kept_whole() -> None:
     answer = Answer(
         "q", "It is 38.", [Citation("a.md", 2, "38")], [passage("38 h", heading="Lamp", page=2)], False, True,
         {"retrieve": 0.1, "first_token": 0.2, "total": 0.3}, "q alone", 0.7, ["left out"],
+        Trace((Step("reply", {}, {"text": "It is 38."}, 0.5, True, Tokens(9, 3)), Step("gate", {}, {"x": 1}, 0.25))),
     )  # fmt: skip
-    assert from_row(json.loads(json.dumps(to_row(answer)))) == answer
+    kept = from_row(json.loads(json.dumps(to_row(answer))))
+    assert kept == answer
+    assert kept.trace == answer.trace
     with pytest.raises(DataError, match="cannot be read"):
         from_row({"question": "q"})
 

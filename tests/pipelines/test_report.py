@@ -159,6 +159,15 @@ def test_the_worst_answers_have_the_most_faults() -> None:
     ]  # fmt: skip
 
 
+def test_the_worst_answers_show_what_was_done(tmp_path: Path) -> None:
+    step = {"name": "reply", "inputs": {}, "outputs": {"text": "44 <b>h</b>"}, "seconds": 0.5, "adapter": True,
+            "tokens": {"prompt": 90, "reply": 7}}  # fmt: skip
+    wrong = detail(abstained=False, judged={"facts": 0.0}, trace=[step])
+    page = render(evaluation(details=[wrong]), BotFolder(tmp_path))
+    assert "What the model writes (500.0 ms, voice on, 90 tokens read, 7 written)" in page
+    assert "44 &lt;b&gt;h&lt;/b&gt;" in page
+
+
 def test_ranks_are_counted() -> None:
     found = [detail(abstained=False, judged={"rank": rank}) for rank in (1.0, 1 / 3, 1 / 7, 0.0, None)]
     assert dict(ranks(found)) == {

@@ -6,8 +6,9 @@ from toolkit.answering.evidence import Evidence, EvidencePicker
 from toolkit.answering.gate import Gate
 from toolkit.answering.route import Base, Route, RoutePlanner
 from toolkit.answering.router import Router, fit_router
+from toolkit.answering.trace import OnStep, Step, Trace, Tracer
 
 __all__ = [
-    "Answer", "Base", "Chain", "Citation", "Evidence", "EvidencePicker", "Gate", "Route", "RoutePlanner", "Router",
-    "Scales", "fit_router",
+    "Answer", "Base", "Chain", "Citation", "Evidence", "EvidencePicker", "Gate", "OnStep", "Route", "RoutePlanner",
+    "Router", "Scales", "Step", "Trace", "Tracer", "fit_router",
 ]  # fmt: skip

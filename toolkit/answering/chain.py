@@ -16,6 +16,8 @@ from toolkit.answering.evidence import Evidence, EvidencePicker
 from toolkit.answering.gate import Gate
 from toolkit.answering.route import Route, RoutePlanner
 from toolkit.answering.tables import TableSupport
+from toolkit.answering.trace import OnStep, Trace
+from toolkit.answering.writing import Writing
 from toolkit.config import ChainSettings
 from toolkit.errors import ModelError
 from toolkit.prompts import Turn
@@ -65,7 +67,7 @@ class Answer:
         rewritten: The question as it was searched for.
         answerable: The gate's probability that the passages answer the question; None without knowledge.
         replaced: Sentences of the model that the evidence did not hold and that were left out.
-        table: What was computed over a table of the documents, as plain data; None where nothing was.
+        trace: What was done for it, step by step.
     """
 
     question: str
@@ -78,10 +80,20 @@ class Answer:
     rewritten: str
     answerable: float | None = None
     replaced: list[str] = field(default_factory=list)
-    table: dict[str, Any] | None = None
+    trace: Trace = field(default=Trace(), repr=False, compare=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the answer as the plain data that ``housevoice ask --json`` prints."""
+    @property
+    def computed(self) -> dict[str, Any]:
+        """What was computed over a table of the documents: its step of the trace; empty where nothing was."""
+        step = self.trace.step("table")
+        return step.outputs if step else {}
+
+    def to_dict(self, *, trace: bool = False) -> dict[str, Any]:
+        """Return the answer as the plain data that ``housevoice ask --json`` prints.
+
+        Args:
+            trace: Whether the steps are part of it.
+        """
         return {
             "question": self.question,
             "answer": self.text,
@@ -92,7 +104,7 @@ class Answer:
             ],
             "adapter": self.adapter,
             "seconds": {key: round(value, 3) for key, value in self.seconds.items()},
-            **({"table": self.table} if self.table else {}),
+            **({"trace": self.trace.to_dict()} if trace else {}),
         }
 
 
@@ -156,10 +168,16 @@ class Chain:
         return self.planner.speaker
 
     def answer(
-        self, question: str, history: Sequence[Turn] = (), *, adapter: bool = True, knowledge: bool = True
+        self,
+        question: str,
+        history: Sequence[Turn] = (),
+        *,
+        adapter: bool = True,
+        knowledge: bool = True,
+        on_step: OnStep | None = None,
     ) -> Answer:
         """Answer one question."""
-        return self.answers([(question, history)], adapter=adapter, knowledge=knowledge)[0]
+        return self.answers([(question, history)], adapter=adapter, knowledge=knowledge, on_step=on_step)[0]
 
     def answers(
         self,
@@ -168,6 +186,7 @@ class Chain:
         adapter: bool = True,
         knowledge: bool = True,
         gated: bool = True,
+        on_step: OnStep | None = None,
     ) -> list[Answer]:
         """Answer many questions; the replies are written in batches.
 
@@ -176,23 +195,25 @@ class Chain:
             adapter: Whether the voice is on.
             knowledge: Whether the documents are used.
             gated: False answers even where the gate would decline; to measure the voice.
+            on_step: Told each step as it is done.
         """
         started = time.perf_counter()
-        planned = self.planner.plan_many(questions, knowledge=knowledge)
+        planned = self.planner.plan_many(questions, knowledge=knowledge, on_step=on_step)
         if adapter and knowledge and self.speaker.abilities.adapter:
             planned = self.planner.retold(planned)
         asked = [route for route in planned if not (gated and route.declines)]
         shown = [route.messages for route in asked]
+        since = time.perf_counter()
         replies = iter(self.speaker.batch(shown, adapter=adapter, **self.planner.decoding) if shown else [])
+        share = (time.perf_counter() - since) / max(1, len(shown))
         answers = []
         for route in planned:
             if gated and route.declines:
                 answers.append(self._declined(route, started, adapter))
                 continue
-            written = next(replies)
-            checker = self._checker(route)
-            text = " ".join([*checker.feed(written), *checker.close()]) if route.evidence else written.strip()
-            answers.append(self._finish(route, started, text, checker, adapter, None))
+            writing = Writing(route, self._checker(route), self.speaker, adapter, share)
+            text = "".join(writing.pieces([next(replies)])).strip()
+            answers.append(self._finish(route, started, text, writing.checker, adapter, None))
         return answers
 
     def stream(
@@ -203,6 +224,7 @@ class Chain:
         adapter: bool = True,
         knowledge: bool = True,
         cancel: threading.Event | None = None,
+        on_step: OnStep | None = None,
     ) -> Iterator[str | Answer]:
         """Yield the reply piece by piece, then the whole :class:`Answer`.
 
@@ -210,7 +232,7 @@ class Chain:
         it was cancelled before the first word there is no answer.
         """
         started = time.perf_counter()
-        route = self.planner.plan(question, history, knowledge=knowledge)
+        route = self.planner.plan(question, history, knowledge=knowledge, on_step=on_step)
         if cancel is not None and cancel.is_set():
             return  # before the model reads the prompt, which takes most of the time to the first words
         if route.declines:
@@ -220,32 +242,17 @@ class Chain:
             return
         if adapter and knowledge and self.speaker.abilities.adapter:
             (route,) = self.planner.retold([route])
-        checker = self._checker(route)
+        writing = Writing(route, self._checker(route), self.speaker, adapter)
+        decoding = self.planner.decoding
         first: float | None = None
         text = ""
-        for piece in self._pieces(route, checker, adapter, cancel):
+        for piece in writing.pieces(
+            self.speaker.stream(route.messages, adapter=adapter, cancel=cancel, **decoding), cancel
+        ):
             first = first if first is not None else time.perf_counter() - started
             text += piece
             yield piece
-        yield self._finish(route, started, text.strip(), checker, adapter, first)
-
-    def _pieces(
-        self, route: Route, checker: ReplyChecker, adapter: bool, cancel: threading.Event | None
-    ) -> Iterator[str]:
-        """Yield what may be shown of the reply, with the blanks between sentences."""
-        written = self.speaker.stream(route.messages, adapter=adapter, cancel=cancel, **self.planner.decoding)
-        if not route.evidence:
-            yield from written
-            return
-        blank = ""
-        for piece in written:
-            for sentence in checker.feed(piece):
-                yield blank + sentence
-                blank = " "
-        if cancel is None or not cancel.is_set():
-            for sentence in checker.close():
-                yield blank + sentence
-                blank = " "
+        yield self._finish(route, started, text.strip(), writing.checker, adapter, first)
 
     def _checker(self, route: Route) -> ReplyChecker:
         picker, language = self.picker, self.planner.language
@@ -262,8 +269,12 @@ class Chain:
 
     def _plainly(self, route: Route, evidence: Evidence) -> str:
         """Let the base answer from one piece of evidence, its voice off."""
-        asked = self.planner.messages_for(route.alone, [evidence])
-        return self.speaker.invoke(asked, adapter=False, **self.planner.decoding)
+        asked, since = self.planner.messages_for(route.alone, [evidence]), time.perf_counter()
+        written = self.speaker.invoke(asked, adapter=False, **self.planner.decoding)
+        seconds, tokens = time.perf_counter() - since, self.speaker.tokens(asked, written)
+        told = {"text": written}
+        route.tracer.done("plain", {"messages": asked}, told, adapter=False, tokens=tokens, seconds=seconds)
+        return written
 
     def _declined(self, route: Route, started: float, adapter: bool) -> Answer:
         text = " ".join(filter(None, [self.decline, route.nearest]))
@@ -302,5 +313,5 @@ class Chain:
             rewritten=route.alone,
             answerable=route.answerable,
             replaced=replaced,
-            table=route.table.to_dict() if route.table else None,
+            trace=route.tracer.trace,
         )

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -112,6 +112,20 @@ class Picked:
 
     evidence: list[Evidence]
     readings: list[Reading]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the units with their scores as plain data."""
+        rows = [
+            {
+                "passage": item.passage.id,
+                "quote": item.quote,
+                "score": round(float(item.score), 3),
+                "span": round(float(item.span), 3),
+                "similarity": round(float(item.similarity), 3),
+            }
+            for item in self.evidence
+        ]
+        return {"picked": rows}
 
 
 def noted(text: str, language: Language) -> Evidence:

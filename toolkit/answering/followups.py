@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from toolkit.answering.trace import Tracer
 from toolkit.language import Language, stems
 from toolkit.prompts import Turn, rewrite_messages
 
@@ -16,7 +17,13 @@ _LONGEST_TOKENS = 48
 
 
 def standing_alone(
-    question: str, history: Sequence[Turn], speaker: Speaker, language: Language, *, examples: bool
+    question: str,
+    history: Sequence[Turn],
+    speaker: Speaker,
+    language: Language,
+    tracer: Tracer,
+    *,
+    examples: bool,
 ) -> str:
     """Return a question that can be understood without the conversation, thinking without the voice.
 
@@ -28,20 +35,25 @@ def standing_alone(
         history: Earlier exchanges, oldest first.
         speaker: The model.
         language: The language of the conversation.
+        tracer: Notes what was rewritten.
         examples: Whether to show the model how, for a base that was not trained on it.
     """
     if not history:
         return question
+    messages = rewrite_messages(question, history, examples=examples)
     written = speaker.invoke(
-        rewrite_messages(question, history, examples=examples),
+        messages,
         adapter=False,
         max_new_tokens=_LONGEST_TOKENS,
         stop=["\n"],
         temperature=0.0,
     )
+    tokens = speaker.tokens(messages, written)
     written = written.strip().strip('"')
     said = " ".join([question, *(f"{turn.question} {turn.reply}" for turn in history)])
     words = set(stems(written, language))
-    if words and words <= set(stems(said, language)):
-        return written
-    return f"{history[-1].question} {question}"
+    taken = bool(words) and words <= set(stems(said, language))
+    alone = written if taken else f"{history[-1].question} {question}"
+    asked = {"question": question, "history": [[turn.question, turn.reply] for turn in history]}
+    tracer.done("rewrite", asked, {"written": written, "question": alone}, adapter=False, tokens=tokens)
+    return alone

@@ -126,10 +126,13 @@ class Gate:
             untold: The base's log-odds that the evidence does not tell, where it was asked.
         """
         probability = self.probability(features)
-        if self.second is None or untold is None:
-            return probability, probability < self.threshold
-        probability = self.second.probability(probability, float(features[0]), untold)
-        return probability, probability < self.second.threshold
+        if self.second is not None and untold is not None:
+            probability = self.second.probability(probability, float(features[0]), untold)
+        return probability, probability < self.threshold_for(untold)
+
+    def threshold_for(self, untold: float | None) -> float:
+        """Return the probability under which is declined: another one where the base was asked."""
+        return self.threshold if self.second is None or untold is None else self.second.threshold
 
     def probability(self, features: np.ndarray) -> float:
         """Return the probability that the evidence answers the question."""

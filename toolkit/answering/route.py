@@ -15,6 +15,7 @@ from toolkit.answering.followups import standing_alone
 from toolkit.answering.gate import GATE_UNITS, Gate, gate_features
 from toolkit.answering.router import Kind, Router
 from toolkit.answering.thinking import Thought, reordered, think
+from toolkit.answering.trace import OnStep, Tracer
 from toolkit.config import ChainSettings
 from toolkit.language import ENGLISH, Language, stems
 from toolkit.prompts import LETTERS_PER_TOKEN, UNTOLD, Message, Turn, answer_messages, talk_messages
@@ -57,6 +58,7 @@ class Route:
         picked: What was picked from the passages, of which the evidence is shown.
         seconds: Time from the question to the evidence, in seconds.
         table: What was computed over a table, of which the evidence tells; None where nothing was.
+        tracer: Notes the steps.
     """
 
     question: str
@@ -72,6 +74,7 @@ class Route:
     picked: Picked = field(default_factory=lambda: Picked([], []), repr=False, compare=False)
     seconds: float = 0.0
     table: TableAnswer | None = None
+    tracer: Tracer = field(default_factory=Tracer, repr=False, compare=False)
 
 
 class RoutePlanner:
@@ -121,51 +124,76 @@ class RoutePlanner:
         self.base = base
         self.tables = tables
 
-    def plan(self, question: str, history: Sequence[Turn] = (), *, knowledge: bool = True) -> Route:
+    def plan(
+        self,
+        question: str,
+        history: Sequence[Turn] = (),
+        *,
+        knowledge: bool = True,
+        on_step: OnStep | None = None,
+    ) -> Route:
         """Do every step before the answer.
 
         Args:
             question: What is said.
             history: Earlier exchanges, oldest first; the last ``history_turns`` are looked at.
             knowledge: Whether the documents are used.
+            on_step: Told each step as it is done.
         """
-        return self.plan_many([(question, history)], knowledge=knowledge)[0]
+        return self.plan_many([(question, history)], knowledge=knowledge, on_step=on_step)[0]
 
-    def plan_many(self, questions: Sequence[tuple[str, Sequence[Turn]]], *, knowledge: bool = True) -> list[Route]:
+    def plan_many(
+        self,
+        questions: Sequence[tuple[str, Sequence[Turn]]],
+        *,
+        knowledge: bool = True,
+        on_step: OnStep | None = None,
+    ) -> list[Route]:
         """Do every step before the answer for many questions; the base thinks about them in batches.
 
         Args:
             questions: Pairs of question and history.
             knowledge: Whether the documents are used.
+            on_step: Told each step as it is done.
         """
-        routes = [self._found(question, history, knowledge=knowledge) for question, history in questions]
+        routes = [self._found(*asked, Tracer(on_step), knowledge=knowledge) for asked in questions]
         started = time.perf_counter()
         asking = [route for route in routes if route.picked.evidence]
         thoughts = self._think([(route.alone, route.picked) for route in asking])
+        thinking = (time.perf_counter() - started) / max(1, len(asking))
+        for route, thought in zip(asking, thoughts, strict=True):
+            if thought:
+                shown, told = {"question": route.alone}, {"untold": thought.untold, "short": thought.short}
+                route.tracer.done("thinking", shown, told, adapter=False, tokens=thought.tokens, seconds=thinking)
         decided = iter([self._decided(route, thought) for route, thought in zip(asking, thoughts, strict=True)])
         routes = [next(decided) if route.picked.evidence else route for route in routes]
         share = (time.perf_counter() - started) / max(1, len(asking))
         return [replace(route, seconds=route.seconds + share * bool(route.picked.evidence)) for route in routes]
 
-    def _found(self, question: str, history: Sequence[Turn], *, knowledge: bool) -> Route:
+    def _found(self, question: str, history: Sequence[Turn], tracer: Tracer, *, knowledge: bool) -> Route:
         """Find what a question may be answered from; what finds nothing is declined."""
         started = time.perf_counter()
         recent = self._recent(history)
         kind = self.kind_of(question)
+        tracer.done("route", {"message": question}, {"kind": kind})
         tables = self.tables if knowledge else None
         # Talk that is surely understood as a question over a table is one.
-        table = tables.answer(question) if tables and kind == "talk" else None
+        table = _from_tables(tables, question, tracer) if kind == "talk" else None
         if table:
-            return self._computed(question, question, table, started)
+            return self._computed(question, question, table, started, tracer)
         if not knowledge or self.knowledge is None or self.picker is None or kind == "talk":
-            return Route(question, kind, question, [], [], self._talk(question, recent))
+            return Route(question, kind, question, [], [], self._talk(question, recent), tracer=tracer)
         if kind == "takeover":
-            return Route(question, kind, question, [], [], self._talk(question, recent), True, 0.0, self._about())
-        alone = self._alone(question, recent)
-        if tables and (table := tables.answer(alone)):
-            return self._computed(question, alone, table, started)
+            talk = self._talk(question, recent)
+            return Route(question, kind, question, [], [], talk, True, 0.0, self._about(), tracer=tracer)
+        alone = self._alone(question, recent, tracer)
+        if table := _from_tables(tables, alone, tracer):
+            return self._computed(question, alone, table, started, tracer)
         passages = self.search(alone)
+        found = [{"id": item.id, "source": item.source, "score": item.score} for item in passages]
+        tracer.done("search", {"query": alone, "k": self.k}, {"passages": found})
         picked = self.picker.pick(alone, passages, self.units)
+        tracer.done("evidence", {"question": alone, "passages": len(passages)}, picked.to_dict())
         return Route(
             question=question,
             kind=kind,
@@ -178,9 +206,12 @@ class RoutePlanner:
             nearest=self._about(),
             picked=picked,
             seconds=time.perf_counter() - started,
+            tracer=tracer,
         )
 
-    def _computed(self, question: str, alone: str, table: TableAnswer, started: float) -> Route:
+    def _computed(
+        self, question: str, alone: str, table: TableAnswer, started: float, tracer: Tracer
+    ) -> Route:
         """Return the route of what was computed over a table: nothing is searched for, and no gate is asked."""
         return Route(
             question=question,
@@ -192,11 +223,18 @@ class RoutePlanner:
             answerable=table.probability,
             seconds=time.perf_counter() - started,
             table=table,
+            tracer=tracer,
         )
 
     def _decided(self, route: Route, thought: Thought | None) -> Route:
         """Decide whether a question is answered, and from what."""
+        route.tracer.begin()
         probability, declines = self._judge(route.alone, route.picked, thought)
+        if self.gate:
+            untold = thought.untold if thought else None
+            threshold = self.gate.threshold_for(untold)
+            told = {"answerable": probability, "threshold": threshold, "declines": declines}
+            route.tracer.done("gate", {"untold": untold}, told)
         picked = route.picked
         if thought:
             picked = replace(picked, evidence=reordered(picked.evidence, thought))
@@ -234,10 +272,16 @@ class RoutePlanner:
         A voice is tuned on replies over notes. Left to itself it makes small talk of whatever it was tuned on, and
         forgets what the bot is called.
         """
-        talk = [route.messages for route in routes if route.kind == "talk"]
+        talk = [route for route in routes if route.kind == "talk"]
         if not talk or self.speaker is None:
             return list(routes)
-        notes = (noted(text, self.language) for text in self.speaker.batch(talk, adapter=False, **self.decoding))
+        started = time.perf_counter()
+        written = self.speaker.batch([route.messages for route in talk], adapter=False, **self.decoding)
+        share = (time.perf_counter() - started) / len(talk)
+        for route, text in zip(talk, written, strict=True):
+            asked, tokens = {"messages": route.messages}, self.speaker.tokens(route.messages, text)
+            route.tracer.done("draft", asked, {"text": text}, adapter=False, tokens=tokens, seconds=share)
+        notes = (noted(text, self.language) for text in written)
         return [self._retelling(route, next(notes)) if route.kind == "talk" else route for route in routes]
 
     def _retelling(self, route: Route, note: Evidence) -> Route:
@@ -310,10 +354,11 @@ class RoutePlanner:
     def _talk(self, said: str, recent: Sequence[Turn]) -> list[Message]:
         return talk_messages(self.settings.system, self.name, self.subjects, said, recent)
 
-    def _alone(self, question: str, recent: Sequence[Turn]) -> str:
+    def _alone(self, question: str, recent: Sequence[Turn], tracer: Tracer) -> str:
         if not recent or self.settings.rewrite == "never" or self.speaker is None:
             return question
-        return standing_alone(question, recent, self.speaker, self.language, examples=not self.base.grounded)
+        examples = not self.base.grounded
+        return standing_alone(question, recent, self.speaker, self.language, tracer, examples=examples)
 
     def judge(self, question: str, passages: Sequence[Passage]) -> tuple[float | None, bool]:
         """Return the gate's probability that passages answer a question, and whether the bot declines it."""
@@ -353,3 +398,13 @@ class RoutePlanner:
         if not self.subjects:
             return ""
         return self.language.about.format(subjects=self.language.enumerated(self.subjects[:4]))
+
+
+def _from_tables(tables: TableAnswers | None, question: str, tracer: Tracer) -> TableAnswer | None:
+    """Return what the tables say to a question, where there are any and it is surely one for them."""
+    if tables is None:
+        return None
+    tracer.begin()
+    table = tables.answer(question)
+    tracer.done("table", {"question": question}, table.to_dict() if table else {})
+    return table

@@ -17,7 +17,7 @@ from toolkit.answering.evidence import Evidence
 from toolkit.prompts import UNTOLD, short_messages
 
 if TYPE_CHECKING:
-    from toolkit.engines.base import ScoredReply
+    from toolkit.engines.base import ScoredReply, Tokens
     from toolkit.engines.speaker import Speaker
 
 # Pieces of evidence that are thought about. Of the sample's questions for choosing settings, 84% have the fact in the
@@ -39,10 +39,12 @@ class Thought:
     Attributes:
         untold: Log-odds that the evidence does not tell.
         short: The answer in a few words, a refusal forbidden; empty where it was not asked for.
+        tokens: What the base read and wrote; None where it does not know.
     """
 
     untold: float
     short: str = ""
+    tokens: Tokens | None = None
 
 
 def think(
@@ -60,13 +62,16 @@ def think(
     """
     asked = [short_messages(question, [item.shown for item in found[:THOUGHT_UNITS]]) for question, found in questions]
     scored = speaker.scored_replies(asked, UNTOLD, _SHORT_TOKENS if short else 1)
-    return [_thought(item, short) for item in scored] if scored is not None else None
+    if scored is None:
+        return None
+    counted = (speaker.tokens(messages, item.text) for messages, item in zip(asked, scored, strict=True))
+    return [_thought(item, short, tokens) for item, tokens in zip(scored, counted, strict=True)]
 
 
-def _thought(scored: ScoredReply, short: bool) -> Thought:
+def _thought(scored: ScoredReply, short: bool, tokens: Tokens | None) -> Thought:
     # Of a probability of one in bfloat16 the log-odds are infinite.
     told = math.log(max(1e-6, -math.expm1(min(0.0, scored.log_probability))))
-    return Thought(scored.log_probability - told, scored.text if short else "")
+    return Thought(scored.log_probability - told, scored.text if short else "", tokens)
 
 
 def reordered(evidence: Sequence[Evidence], thought: Thought) -> list[Evidence]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.answering import Answer, Chain
+from toolkit.answering import Answer, Chain, OnStep
 from toolkit.bot.elsewhere import open_elsewhere, shows_examples, with_voice
 from toolkit.bot.folder import BotFolder, read_config
 from toolkit.bot.history import History, as_turns
@@ -119,7 +119,13 @@ class Chatbot:
         return self._known().as_retriever(k=self.chain.k)
 
     def ask(
-        self, question: str, history: History = (), *, adapter: bool = True, knowledge: bool = True
+        self,
+        question: str,
+        history: History = (),
+        *,
+        adapter: bool = True,
+        knowledge: bool = True,
+        on_step: OnStep | None = None,
     ) -> Answer:
         """Answer a question.
 
@@ -128,10 +134,10 @@ class Chatbot:
             history: Earlier exchanges: pairs of question and reply, :class:`Turn`, or ``messages``.
             adapter: Whether to speak in the voice.
             knowledge: Whether to use the documents.
+            on_step: Told each step of the answer's trace as it is done.
         """
-        return self.chain.answer(
-            question, as_turns(history), adapter=adapter and self.has_voice, knowledge=knowledge
-        )
+        voice = adapter and self.has_voice
+        return self.chain.answer(question, as_turns(history), adapter=voice, knowledge=knowledge, on_step=on_step)
 
     def ask_many(self, questions: Sequence[str], *, adapter: bool = True, knowledge: bool = True) -> list[Answer]:
         """Answer many questions, each on its own; several times as fast as one by one."""
@@ -146,6 +152,7 @@ class Chatbot:
         adapter: bool = True,
         knowledge: bool = True,
         cancel: threading.Event | None = None,
+        on_step: OnStep | None = None,
     ) -> AnswerStream:
         """Answer a question piece by piece; see :class:`AnswerStream`."""
         parts = self.chain.stream(
@@ -154,6 +161,7 @@ class Chatbot:
             adapter=adapter and self.has_voice,
             knowledge=knowledge,
             cancel=cancel,
+            on_step=on_step,
         )
         return AnswerStream(parts)
 

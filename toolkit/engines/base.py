@@ -58,6 +58,19 @@ class ScoredReply:
     text: str
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """What a model read and wrote.
+
+    Attributes:
+        prompt: Tokens of the prompt.
+        reply: Tokens of the reply.
+    """
+
+    prompt: int
+    reply: int
+
+
 class TextGenerator(Protocol):
     """Writes replies to conversations: what :class:`toolkit.engines.HouseChatModel` puts behind LangChain.
 

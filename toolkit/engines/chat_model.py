@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_config_list
 from pydantic import ConfigDict
 
-from toolkit.engines.base import Abilities, Decoding, ScoredReply, TextGenerator
+from toolkit.engines.base import Abilities, Decoding, ScoredReply, TextGenerator, Tokens
 from toolkit.engines.stops import cut, cut_pieces
 from toolkit.prompts import Message
 
@@ -43,6 +43,11 @@ class HouseChatModel(BaseChatModel):
     ) -> list[ScoredReply] | None:
         """Return how likely each reply starts as a text does, and one that does not."""
         return cast(TextGenerator, self.engine).scored_replies(conversations, token_text, max_new_tokens)
+
+    def count_tokens(self, messages: Sequence[Message], reply: str) -> Tokens | None:
+        """Count the tokens of a prompt and of a reply to it; None where the engine does not know them."""
+        count = getattr(self.engine, "count_tokens", None)
+        return count(messages, reply) if count else None
 
     @property
     def _llm_type(self) -> str:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from toolkit.engines.base import Abilities, ScoredReply
+from toolkit.engines.base import Abilities, ScoredReply, Tokens
 from toolkit.engines.stops import cut, cut_pieces
 from toolkit.prompts import Message
 
@@ -133,6 +133,11 @@ class Speaker:
         if not self.abilities.token_scores:
             return None
         return cast(_Scoring, self.model).scored_replies(conversations, token_text, max_new_tokens)
+
+    def tokens(self, messages: Sequence[Message], reply: str) -> Tokens | None:
+        """Count the tokens of a prompt and of a reply to it; None from a model that does not know its tokens."""
+        count = getattr(self.model, "count_tokens", None)
+        return count(messages, reply) if count else None
 
     def _options(
         self,

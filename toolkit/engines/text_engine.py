@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.engines.base import Abilities, Decoding, ScoredReply
+from toolkit.engines.base import Abilities, Decoding, ScoredReply, Tokens
 from toolkit.models import LoadedModel
 from toolkit.progress import Progress
 from toolkit.prompts import Message, render_prompt, stop_token_ids
@@ -52,6 +52,7 @@ class TextEngine:
         self._pads = takes_padding(self._model)
         self._stops = stop_token_ids(self.tokenizer)
         self._lock = threading.Lock()
+        self._encoding = threading.Lock()  # a tokenizer cannot be used by two threads at once
 
     @property
     def model(self) -> Any:
@@ -129,6 +130,15 @@ class TextEngine:
                 replies[index] = ScoredReply(score, text.strip())
         return replies
 
+    def count_tokens(self, messages: Sequence[Message], reply: str) -> Tokens:
+        """Count the tokens of a prompt and of a reply to it, without the one that ends its turn."""
+        with self._encoding:
+            prompt, written = (
+                len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+                for text in (render_prompt(self.tokenizer, messages), reply)
+            )
+        return Tokens(prompt, written)
+
     def stream(
         self,
         messages: Sequence[Message],
@@ -205,9 +215,10 @@ class TextEngine:
 
     def _encode(self, prompts: Sequence[str]) -> BatchEncoding:
         """Tokenise prompts with padding on the left, where generation does not see it."""
-        inputs = self.tokenizer(
-            list(prompts), return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
-        )
+        with self._encoding:
+            inputs = self.tokenizer(
+                list(prompts), return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
+            )
         return inputs.to(self._model.device)
 
     @contextlib.contextmanager

@@ -34,6 +34,60 @@ def check_installed(why: str) -> None:
         raise MissingExtra(why, "pip install 'housevoice[llamacpp]'")
 
 
+def server_settings(file: Path, context: int, replies: int = 1) -> Any:
+    """Return the settings of xllamacpp that a GGUF is loaded with.
+
+    Args:
+        file: The GGUF.
+        context: Tokens of all prompts and replies that are held at once.
+        replies: Replies that are written at once.
+    """
+    import torch
+    import xllamacpp
+
+    settings = xllamacpp.CommonParams()
+    settings.model.path = str(file)
+    settings.n_ctx, settings.n_parallel, settings.kv_unified = context, replies, True
+    # No copy of what was read is kept beside the replies: it has been seen to answer with another adapter's.
+    settings.cache_ram_mib, settings.cache_idle_slots = 0, False
+    settings.warmup, settings.verbosity, settings.ui = False, -1, False
+    # As many threads as PyTorch takes; those that wait in a busy loop stall where the cores have other work.
+    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = torch.get_num_threads()
+    settings.cpuparams.poll = settings.cpuparams_batch.poll = 0
+    return settings
+
+
+def start_server(settings: Any) -> Any:
+    """Load a GGUF, and leave Ctrl-C to this process: xllamacpp takes it for itself.
+
+    Args:
+        settings: What :func:`server_settings` returned.
+
+    Returns:
+        The ``xllamacpp.Server``.
+
+    Raises:
+        ModelError: It cannot be loaded.
+    """
+    import ctypes
+    import signal
+
+    import xllamacpp
+
+    # Python's own functions set a handler in the main thread alone, and a bot may be loaded in any.
+    get, put = ctypes.pythonapi.PyOS_getsig, ctypes.pythonapi.PyOS_setsig
+    get.restype = put.restype = ctypes.c_void_p
+    get.argtypes, put.argtypes = [ctypes.c_int], [ctypes.c_int, ctypes.c_void_p]
+    kept = {number: get(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return xllamacpp.Server(settings)
+    except RuntimeError as error:
+        raise ModelError(f"llama.cpp cannot load {Path(settings.model.path).name}: {error}.") from error
+    finally:
+        for number, handler in kept.items():
+            put(number, handler)
+
+
 def llama_cpp_tokens(
     file: Path,
     adapter: Path | None,
@@ -85,29 +139,17 @@ class _Server:
     """
 
     def __init__(self, file: Path, adapter: Path | None, context: int) -> None:
-        import torch
         import xllamacpp
 
         self._name, self._key = file.name, secrets.token_urlsafe()
-        settings = xllamacpp.CommonParams()
-        settings.model.path = str(file)
-        settings.n_ctx, settings.n_parallel = context, 1
-        # Nothing is kept from one prompt for the next: such a cache has been seen to answer with another adapter's.
-        settings.cache_ram_mib, settings.cache_idle_slots = 0, False
-        settings.warmup, settings.verbosity, settings.ui = False, -1, False
-        # As many threads as PyTorch takes; those that wait in a busy loop stall where the cores have other work.
-        settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = torch.get_num_threads()
-        settings.cpuparams.poll = settings.cpuparams_batch.poll = 0
+        settings = server_settings(file, context)
         # It listens on loopback, whether that is asked for or not: nobody else gets in.
         settings.api_keys = [self._key]
         self._lora: list[dict[str, Any]] = []
         if adapter is not None:
             settings.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
             self._lora = [{"id": 0, "scale": 1.0}]
-        try:
-            self._server = xllamacpp.Server(settings)
-        except RuntimeError as error:
-            raise ModelError(f"llama.cpp cannot load {file.name}: {error}.") from error
+        self._server = start_server(settings)
 
     def tokens(self, text: str) -> list[int]:
         """Cut a text into tokens, the names of special ones among them."""

@@ -102,7 +102,7 @@ def judge(
         documents: Whether it was asked with documents: without any, nothing can be found.
     """
     quotes = [citation.quote for citation in answer.citations]  # a row may be cited of which no passage was found
-    computed = [str(value) for value in (answer.table or {}).values()]
+    computed = [str(value) for value in answer.computed.values()]
     told = [*texts_of(answer.passages if evidence is None else evidence), *quotes, *computed]
     said = [] if answer.abstained else sentences(answer.text)
     first = first_factual(answer.text, question.question, told, voice) if said else None

@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from toolkit.bot import Chatbot
+from toolkit.bot.runnable import STEP
 from toolkit.testing import HashEmbedder, ScriptedChatModel
 
 QUESTION = "How long does the Ember lamp burn on a full battery?"
@@ -79,3 +82,40 @@ def test_async_forms_give_the_same(chain: Runnable[Any, Any]) -> None:
 def test_it_composes_with_other_runnables(chain: Runnable[Any, Any]) -> None:
     composed = RunnableLambda(lambda text: {"question": text}) | chain | RunnableLambda(lambda answer: answer["answer"])
     assert composed.invoke(QUESTION) == BURNS
+
+
+class Listening(BaseCallbackHandler):
+    """Notes the steps that callbacks hear of, and the runs around them."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.runs: set[UUID] = set()
+        self.ended: list[Any] = []
+
+    def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        assert name == STEP
+        self.steps.append(data["name"])
+        self.runs.add(run_id)
+
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        self.ended.append(run_id)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_callbacks_hear_of_each_step(chain: Runnable[Any, Any], streamed: bool) -> None:
+    heard = Listening()
+    config = {"callbacks": [heard]}
+    if streamed:
+        list(chain.stream({"question": QUESTION}, config))  # type: ignore[arg-type]
+    else:
+        chain.invoke({"question": QUESTION}, config)  # type: ignore[arg-type]
+    assert heard.steps[:1] + heard.steps[-3:] == ["route", "prompt", "reply", "checks"]
+    assert heard.runs == {heard.ended[-1]}, "the steps belong to the run of the bot"
+
+
+def test_the_events_of_a_stream_hold_the_steps(chain: Runnable[Any, Any]) -> None:
+    async def ask() -> list[str]:
+        events = chain.astream_events({"question": QUESTION}, version="v2")
+        return [event["data"]["name"] async for event in events if event["name"] == STEP]
+
+    assert asyncio.run(ask())[-1] == "checks"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import passage
-from toolkit.answering import Answer, Citation
+from toolkit.answering import Answer, Citation, Step, Trace
 from toolkit.errors import DataError
 from toolkit.scoring import (
     MEASURES,
@@ -152,7 +152,8 @@ def test_sentences_are_held_against_the_evidence() -> None:
     found = judge(asked, said, SILENT, evidence=told)
     assert (found.grounded, found.made_up) == (0.5, {"The lamp weighs 44 grams.": "number 44"})
     assert (found.facts, found.first_fact, found.first_sentence) == (True, False, "The lamp weighs 44 grams.")
-    summed = replace(said, table={"operation": "sum", "result": "44 grams"})
+    step = Step("table", {}, {"operation": "sum", "result": "44 grams"}, 0.0)
+    summed = replace(said, trace=Trace((step,)))
     assert judge(asked, summed, SILENT, evidence=told).grounded == 1.0, "what was computed is told as well"
 
 
