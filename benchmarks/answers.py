@@ -6,6 +6,7 @@
     python benchmarks/answers.py faq FOLDER [--voice VOICE.jsonl]       a real documentation, beside the stock recipe
     python benchmarks/answers.py follow-ups BOT [DATA_FOLDER]           conversations
     python benchmarks/answers.py tables BOT [--show]                    questions over the sample's tables
+    python benchmarks/answers.py overhead BOT                           what the chain costs beside its models
     python benchmarks/answers.py all [--squad FILE] [--data FOLDER] [--bot BOT] [--faq FOLDER] [--voice VOICE.jsonl]
 
 FILE is ``dev_part.json`` of SQuAD 2.0, DATA_FOLDER the folder with the public rows that the base and the reader are
@@ -29,7 +30,7 @@ from benchmarks.answering.figures import Report  # noqa: E402
 
 MODULES = {
     "squad": "squad", "reader": "reading", "sample": "sample", "faq": "faq", "follow-ups": "conversations",
-    "tables": "tables",
+    "tables": "tables", "overhead": "overhead",
 }  # fmt: skip
 ARTICLES = ["Scottish_Parliament", "Steam_engine", "Yuan_dynasty"]
 
@@ -70,6 +71,7 @@ def chosen(options: argparse.Namespace) -> list[str]:
         "faq": options.faq,
         "follow-ups": options.bot or options.data,
         "tables": options.bot,
+        "overhead": options.bot,
     }
     return [name for name, ready in given.items() if ready]
 
@@ -95,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
     command("faq", "a real documentation's FAQ", "faq")
     command("follow-ups", "conversations", "bot", "data?")
     command("tables", "questions over the sample's tables", "bot")
+    command("overhead", "what the chain costs beside its models", "bot")
     command("all", "everything whose arguments are given", *())
     every = commands.choices["all"]
     for name in ("squad", "data", "bot", "faq"):
@@ -112,10 +115,10 @@ def _shared() -> argparse.ArgumentParser:
     add("--articles", nargs="+", default=ARTICLES, help="squad, reader: articles to measure on")
     add("--dev-article", default="Imperialism", help="squad: where the weights of base and reader are fitted")
     add("--adapter", type=Path, help="squad: a bot's adapter folder, to see what its voice costs")
-    add("--limit", type=int, default=200, help="squad: questions drawn, 0 for all")
+    add("--limit", type=int, default=200, help="squad, overhead: questions asked, 0 for all")
     add("--seed", type=int, default=0, help="squad: of the draw")
     add("--reader-limit", type=int, default=0, help="reader: pairs of each set, 0 for all")
-    add("--questions", type=Path, default=ROOT / "data" / "questions.jsonl", help="sample: its questions")
+    add("--questions", type=Path, default=ROOT / "data" / "questions.jsonl", help="sample, overhead: questions")
     add("--examples", type=Path, default=ROOT / "data" / "voice.jsonl", help="sample: the replies its voice is from")
     add("--replies", type=int, default=200, help="sample: replies to look for repetition in")
     add("--show", action="store_true", help="sample: print every reply")

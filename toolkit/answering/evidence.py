@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from toolkit.embedding.base import KeptVectors
 from toolkit.language import ENGLISH, Language, Lexicon, stems
 from toolkit.language.sentences import split_sentences
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _LIST_ITEM = re.compile(r"\s*(?:[-*•‣+]|\(?[0-9a-zA-Z]{1,2}[.)])\s+")
 _LONGEST_UNIT_WORDS = 90  # about half of the bundled embedder's window, so that two units never fill it
 _REMEMBERED_PASSAGES = 4096
+_REMEMBERED_TEXTS = 8192  # of 384 numbers each: 12 MB
 # A span's log-odds beyond these say nothing more and would outweigh the rest.
 CLEAREST = 20.0
 
@@ -174,6 +176,7 @@ class EvidencePicker:
         self.reader = reader
         self.weights = weights
         self._kept: OrderedDict[tuple[str, str], tuple[list[Unit], np.ndarray]] = OrderedDict()
+        self._texts = KeptVectors(_REMEMBERED_TEXTS)
         self._lock = threading.Lock()
 
     def pick(
@@ -229,6 +232,10 @@ class EvidencePicker:
         """Return the normalised vector of a question, of shape (dimension,)."""
         vector: np.ndarray = self.encoder.encode_queries([question])[0]
         return vector
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the normalised vectors of texts, of shape (texts, dimension); those of the last ones are kept."""
+        return self._texts.get(texts, self.encoder.encode, 0)
 
     def _read(self, question: str, heads: Sequence[str], texts: Sequence[str]) -> list[Reading]:
         if self.reader is None:

@@ -207,7 +207,7 @@ def _beside_the_subject(question: str, evidence: Sequence[Evidence], picker: Evi
         asked.append(rest or "?")
         told.append(without_stems(item.quote, subject, language) or ".")
         covered.append(lexicon.coverage(lexicon.stems(rest), item.stems))
-    vectors = picker.encoder.encode([*asked, *told])
+    vectors = picker.vectors([*asked, *told])
     close = (vectors[: len(asked)] * vectors[len(asked) :]).sum(axis=1)
     both = max(float(value) * (0.5 + 0.5 * share) for value, share in zip(close, covered, strict=True))
     return float(close.max()), both

@@ -87,7 +87,7 @@ class Embedder(Embeddings):
         Returns:
             Unit vectors of shape ``(len(texts), dimension)``, float32, in the order of ``texts``.
         """
-        kept: _Kept = vars(self).setdefault("_kept_queries", _Kept())
+        kept: KeptVectors = vars(self).setdefault("_kept_queries", KeptVectors(_KEPT_QUERIES))
         return kept.get(texts, self._encode_queries, self.identity.dimension)
 
     def _encode_queries(self, texts: Sequence[str]) -> np.ndarray:
@@ -113,15 +113,26 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-class _Kept:
-    """The vectors of the last questions."""
+class KeptVectors:
+    """The vectors of the last texts, so that each is embedded once.
 
-    def __init__(self) -> None:
+    Args:
+        count: How many are kept.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
         self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, texts: Sequence[str], encode: Callable[[Sequence[str]], np.ndarray], dimension: int) -> np.ndarray:
-        """Return a vector for each text, embedding only those that are not kept."""
+        """Return a vector for each text, embedding only those that are not kept.
+
+        Args:
+            texts: The texts.
+            encode: Embeds some of them.
+            dimension: Numbers in a vector.
+        """
         with self._lock:
             known = {text: self._vectors[text] for text in texts if text in self._vectors}
         new = [text for text in dict.fromkeys(texts) if text not in known]
@@ -131,6 +142,6 @@ class _Kept:
             for text in texts:
                 self._vectors[text] = known[text]
                 self._vectors.move_to_end(text)
-            while len(self._vectors) > _KEPT_QUERIES:
+            while len(self._vectors) > self._count:
                 self._vectors.popitem(last=False)
         return np.stack([known[text] for text in texts]) if texts else np.zeros((0, dimension), dtype=np.float32)

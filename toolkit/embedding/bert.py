@@ -54,10 +54,13 @@ class BertEmbedder(Embedder):
         """Embed texts into unit vectors of shape ``(len(texts), dimension)``, float32."""
         vectors = np.zeros((len(texts), self.identity.dimension), dtype=np.float32)
         ids = [self._window(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
-        batches = list(batches_of([len(row) for row in ids]))
+        lengths, on_cpu = [len(row) for row in ids], self._model.device.type == "cpu"
+        # Few texts are shared out among the cores: one batch of all would leave every core but one idle.
+        share = -(-sum(lengths) // self._pool._max_workers) + max(lengths, default=0) // 2
+        batches = list(batches_of(lengths, min(TOKENS_PER_BATCH, share) if on_cpu else TOKENS_PER_BATCH))
         # A core each, a batch each: cores that share a batch wait for each other at every layer, and very
         # long where one of them has other work. Measured 1 to 7 times as fast as sharing.
-        run = self._pool.map if self._model.device.type == "cpu" else map
+        run = self._pool.map if on_cpu else map
         results = run(self._forward, [[ids[index] for index in batch] for batch in batches])
         for batch, result in zip(batches, results, strict=True):
             vectors[batch] = result
