@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.retrievers import BaseRetriever
     from langchain_core.runnables import Runnable
+    from transformers import PreTrainedTokenizerBase
 
     from toolkit.engines import HouseChatModel
     from toolkit.progress import Progress
@@ -199,19 +200,16 @@ def _load_model(
     place: BotFolder, config: BotConfig, device: str | None, on_progress: Progress | None
 ) -> HouseChatModel:
     """Load the base of a bot into this process, with the adapter of its voice."""
-    from toolkit.engines import HouseChatModel, TextEngine
-    from toolkit.models import load_base
+    from toolkit.engines import HouseChatModel
+    from toolkit.engines.llama_files import Voice
+    from toolkit.engines.opening import open_engine
 
-    loaded = load_base(
-        config.base.model,
-        revision=config.base.revision,
-        device=device or config.base.device,
-        dtype=config.base.dtype,
-        quantization="nf4" if config.base.load_in_4bit else "none",
-        on_progress=on_progress,
-    )
-    check_lock(read_lock(place), fingerprint=loaded.fingerprint, template=template_hash(loaded.tokenizer))
-    return HouseChatModel(engine=TextEngine(loaded, place.adapter if _speaks(place, config) else None))
+    def check(fingerprint: str, tokenizer: PreTrainedTokenizerBase) -> None:
+        check_lock(read_lock(place), fingerprint=fingerprint, template=template_hash(tokenizer))
+
+    settings = config.base.model_copy(update={"device": device}) if device else config.base
+    voice = Voice(place.adapter, config.voice.method) if config.voice and _speaks(place, config) else None
+    return HouseChatModel(engine=open_engine(settings, voice, check, on_progress))
 
 
 def _speaks(place: BotFolder, config: BotConfig) -> bool:

@@ -10,7 +10,7 @@ from toolkit.config.section import Section
 from toolkit.servers.address import ModelAddress, model_address
 
 # What a server decides for itself, and what only a server can be told.
-_OF_WEIGHTS_HERE = ("revision", "device", "dtype", "load_in_4bit")
+_OF_WEIGHTS_HERE = ("revision", "engine", "device", "dtype", "load_in_4bit")
 _OF_A_SERVER = ("adapter_name", "example_tokens", "timeout", "retries", "extra_body")
 
 
@@ -23,6 +23,9 @@ class BaseSettings(Section):
         "a server: 'ollama:<model>', 'lmstudio:', 'vllm:', 'llamacpp:', 'transformers:', 'openai:<model>@<url>'",
     )
     revision: str | None = Field(None, description="branch, tag or commit of a hub id")
+    engine: Literal["auto", "transformers", "llamacpp"] = Field(
+        "auto", description="what runs the model when the bot is asked: transformers, the reference, or llama.cpp"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the model runs")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="number format of the weights")
     load_in_4bit: bool = Field(False, description="serve the base in 4 bits (NF4): a third of the memory, on a GPU")

@@ -1,0 +1,225 @@
+"""A GGUF in this process, loaded with llama.cpp: several replies at once, each to be stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ModelError
+from toolkit.exporting.llama_cpp import server_settings, start_server
+
+# Replies that are written at once: the weights are read once for a token of each.
+REPLIES_AT_ONCE = 8
+# Tokens of a prompt that are read before it is looked whether anybody still waits for the reply. Two cores read some
+# 450 a second; more at once were read no more than 5% faster.
+CHUNK = 128
+# Prompt lookup: the tokens that followed the last two before are guessed to follow again, so many at a time. Replies
+# repeat the words of their notes.
+_MATCHED_TOKENS, _GUESSED_TOKENS = 2, 6
+# Tokens of all prompts and replies that are held at once, at first: what is held of them takes memory whether it is
+# used or not, 47 MiB with the bundled base. A prompt that does not fit makes it twice as many.
+_FIRST_CONTEXT = 2048
+# Added to the logit of a token that is to be drawn, whatever the others are.
+_CERTAIN = 1e4
+# How often a reply that waits for a place looks whether it was cancelled, in seconds.
+_POLL = 0.1
+
+Stopped = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class First:
+    """How a reply may begin.
+
+    Attributes:
+        log_probability: With which a certain token begins it.
+        best: The likeliest token but for that one.
+    """
+
+    log_probability: float
+    best: int
+
+
+class LlamaModel:
+    """A GGUF, loaded.
+
+    One that is asked for more replies than it has places for lets them wait, first come, first served. What was read of
+    a prompt is kept for the next one that begins alike.
+
+    Args:
+        file: The GGUF.
+        longest: Tokens of the longest prompt with its reply that the model can read.
+
+    Raises:
+        ModelError: It cannot be loaded.
+    """
+
+    def __init__(self, file: Path, longest: int) -> None:
+        self._file, self._longest = file, longest
+        self._waiting: deque[object] = deque()
+        self._turn = threading.Condition()
+        self._open(min(_FIRST_CONTEXT, longest))
+
+    def _open(self, context: int) -> None:
+        """Load the GGUF, with room for so many tokens."""
+        import xllamacpp
+
+        self._server: Any = None  # what was loaded before goes first
+        settings = server_settings(self._file, context, REPLIES_AT_ONCE)
+        settings.n_batch = settings.n_ubatch = CHUNK
+        settings.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
+        settings.speculative.ngram_simple.size_n = _MATCHED_TOKENS
+        settings.speculative.ngram_simple.size_m = _GUESSED_TOKENS
+        settings.api_keys = [secrets.token_urlsafe()]  # it also listens: nobody gets in
+        with tempfile.TemporaryDirectory(prefix="hv") as folder:
+            if os.name == "posix":
+                # A socket in a folder of ours, that is gone once it is open: there is no port, and no way in.
+                settings.hostnames = [str(Path(folder) / "s.sock")]
+            self._server = start_server(settings)
+        self._context = self._free = context
+        self._places = REPLIES_AT_ONCE
+
+    def first(self, prompt: Sequence[int], token: int, *, stopped: Stopped) -> First | None:
+        """Tell how likely a token is to begin the reply to a prompt, and which other one is the likeliest.
+
+        Args:
+            prompt: Tokens.
+            token: The token.
+            stopped: Tells whether nobody waits any more.
+
+        Returns:
+            Both, or None where it was stopped.
+
+        Raises:
+            ModelError: The prompt is too long.
+        """
+        found: list[Any] = []
+        # The token is drawn for certain, and llama.cpp tells how likely it was by itself.
+        asked = {"logit_bias": [[token, _CERTAIN]], "n_probs": 2, "temperature": 0}
+
+        def take(choice: dict[str, Any]) -> None:
+            found.extend((choice["logprobs"] or {}).get("content", ()))
+
+        self._ask(prompt, 1, asked, take, stopped)
+        if not found:
+            return None
+        best = next(other["id"] for other in found[0]["top_logprobs"] if other["id"] != token)
+        return First(float(found[0]["logprob"]), int(best))
+
+    def write(
+        self,
+        prompt: Sequence[int],
+        max_new_tokens: int,
+        on_piece: Callable[[str], None],
+        *,
+        stopped: Stopped,
+        temperature: float = 0.0,
+        seed: int = 0,
+        forbidden: int | None = None,
+    ) -> None:
+        """Write the reply to a prompt.
+
+        Args:
+            prompt: Tokens.
+            max_new_tokens: Longest reply, in tokens.
+            on_piece: Called with each piece of the reply.
+            stopped: Tells whether nobody waits any more; asked after each token, and after each chunk of the prompt.
+            temperature: 0 is greedy.
+            seed: Seed of the draw where the temperature is not 0.
+            forbidden: A token that is never drawn.
+
+        Raises:
+            ModelError: The prompt is too long.
+        """
+        # What transformers draws from where a model does not say otherwise: the 50 likeliest tokens.
+        drawn = {"temperature": temperature, "seed": seed, "top_k": 50, "top_p": 1.0, "min_p": 0.0}
+        asked: dict[str, Any] = drawn if temperature > 0 else {"temperature": 0, "top_k": 1}
+        if forbidden is not None:
+            asked["logit_bias"] = [[forbidden, False]]
+
+        def take(choice: dict[str, Any]) -> None:
+            if choice["text"]:
+                on_piece(choice["text"])
+
+        self._ask(prompt, max_new_tokens, asked, take, stopped)
+
+    def _ask(
+        self,
+        prompt: Sequence[int],
+        max_new_tokens: int,
+        asked: dict[str, Any],
+        take: Callable[[dict[str, Any]], None],
+        stopped: Stopped,
+    ) -> None:
+        """Let llama.cpp answer, and hand over what it says as it comes."""
+        failures: list[Exception] = []
+
+        def heard(chunk: dict[str, Any]) -> bool:
+            """Take what llama.cpp says, and tell it whether to stop; it would pass over an exception."""
+            try:
+                if "error" in chunk:
+                    raise ModelError(f"llama.cpp could not answer: {chunk['error']['message']}.")
+                for choice in chunk["choices"]:
+                    take(choice)
+                return stopped()
+            except Exception as error:  # noqa: BLE001 - raised below
+                failures.append(error)
+                return True
+
+        request = asked | {"prompt": list(prompt), "n_predict": max_new_tokens, "stream": True, "return_progress": True}
+        with self._place(len(prompt) + max_new_tokens, stopped) as had:
+            if had:
+                self._server.handle_completions(request, heard)
+        if failures:
+            raise failures[0]
+
+    @contextlib.contextmanager
+    def _place(self, tokens: int, stopped: Stopped) -> Iterator[bool]:
+        """Wait for a place, and keep it; yields whether there is one, which there is not after it was stopped.
+
+        Args:
+            tokens: Those of the prompt and of the longest reply.
+            stopped: Tells whether nobody waits any more.
+        """
+        if tokens > self._longest:
+            raise ModelError(
+                f"A prompt of {tokens} tokens, with its reply, is longer than this base reads: {self._longest}.",
+                "Ask for less: fewer passages (knowledge.k), or a shorter conversation.",
+            )
+        ticket = object()
+        with self._turn:
+            self._waiting.append(ticket)
+            try:
+                while not (had := self._waiting[0] is ticket and self._has_room(tokens)):
+                    if stopped():
+                        break
+                    self._turn.wait(_POLL)
+                if had:
+                    self._places, self._free = self._places - 1, self._free - tokens
+            finally:
+                self._waiting.remove(ticket)
+                self._turn.notify_all()
+        try:
+            yield had
+        finally:
+            if had:
+                with self._turn:
+                    self._places, self._free = self._places + 1, self._free + tokens
+                    self._turn.notify_all()
+
+    def _has_room(self, tokens: int) -> bool:
+        """Tell whether a reply can begin; where too little room was made at first, it is made once nobody writes."""
+        if tokens > self._context and self._places == REPLIES_AT_ONCE:
+            context = self._context
+            while context < tokens:
+                context *= 2
+            self._open(min(context, self._longest))
+        return self._places > 0 and tokens <= self._free
