@@ -76,6 +76,7 @@ def test_all_runs_what_has_its_arguments(modules: dict[str, Any], capsys: pytest
         "== sample",
         "== follow-ups",
         "== tables",
+        "== overhead",
     ]
     answers.main(["all", "--squad", "s", "--data", "d"])
     shown = capsys.readouterr().out
