@@ -162,10 +162,10 @@ class LlamaEngine:
         model = self._voiced if adapter and self._voiced is not None else self._plain
         prompt, limit = self._tokens(messages), decoding.max_new_tokens
         token = self._first_token(decoding.forbid_first) if decoding.forbid_first else None
-        if token is not None and not decoding.temperature:
+        if token is not None and not decoding.temperature and self._is_whole(token):
             self._avoid(model, prompt, token, limit, on_piece, stopped)
             return
-        # A draw goes without the token to its end: where it is not the likeliest one anyway, nothing is lost.
+        # A draw goes without the token to its end, which llama.cpp can be told in one go.
         model.write(
             prompt,
             limit,
@@ -189,12 +189,10 @@ class LlamaEngine:
         first = model.first(prompt, token, stopped=stopped)
         if first is None:
             return 0.0  # stopped: nobody reads it
-        with self._tokenizing:
-            text = str(self.tokenizer.decode([first.best], skip_special_tokens=True))
-        if _HALF_A_LETTER in text:  # only llama.cpp itself can put the letter together
+        if not self._is_whole(first.best):  # only llama.cpp itself can put the letter together
             model.write(prompt, max_new_tokens, on_piece, stopped=stopped, forbidden=token)
         elif first.best not in self._stops:
-            on_piece(text)
+            on_piece(self._text(first.best))
             if max_new_tokens > 1:
                 model.write([*prompt, first.best], max_new_tokens - 1, on_piece, stopped=stopped)
         return first.log_probability
@@ -204,6 +202,15 @@ class LlamaEngine:
         with self._tokenizing:
             prompt = render_prompt(self.tokenizer, messages)
             return list(self.tokenizer(prompt, add_special_tokens=False)["input_ids"])
+
+    def _text(self, token: int) -> str:
+        """Return the text of a token; of a special one nothing."""
+        with self._tokenizing:
+            return str(self.tokenizer.decode([token], skip_special_tokens=True))
+
+    def _is_whole(self, token: int) -> bool:
+        """Tell whether a token is more than a part of a letter."""
+        return _HALF_A_LETTER not in self._text(token)
 
     def _first_token(self, text: str) -> int:
         """Return the first token of a text that stands at the start of a reply."""

@@ -99,7 +99,8 @@ class LlamaModel:
             Both, or None where it was stopped.
 
         Raises:
-            ModelError: The prompt is too long.
+            ModelError: The prompt is too long, or the token ends a reply or is a part of a letter: of these llama.cpp
+                tells nothing.
         """
         found: list[Any] = []
         # The token is drawn for certain, and llama.cpp tells how likely it was by itself.
@@ -109,8 +110,10 @@ class LlamaModel:
             found.extend((choice["logprobs"] or {}).get("content", ()))
 
         self._ask(prompt, 1, asked, take, stopped)
-        if not found:
+        if not found and stopped():
             return None
+        if not found:
+            raise ModelError(f"llama.cpp does not tell how likely the token {token} is.", "Score another text.")
         best = next(other["id"] for other in found[0]["top_logprobs"] if other["id"] != token)
         return First(float(found[0]["logprob"]), int(best))
 
