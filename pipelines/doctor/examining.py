@@ -45,6 +45,8 @@ def examine(path: Path, *, on_progress: Progress | None = None) -> Iterator[Chec
             yield attempt("device", lambda: _device(config))
             found = find_base(config.base, on_progress)
             yield found.check
+            if found.here:
+                yield attempt("engine", lambda: _engine(config, found.path))
         if config.knowledge:
             yield attempt("embedder", lambda: _embedder(parts))
         if parts.tunes:
@@ -96,6 +98,20 @@ def _device(config: BotConfig) -> str:
     if config.voice:
         chosen += f"; tune: {choose_quantization(device.value, config.voice.quantization)}"
     return chosen
+
+
+def _engine(config: BotConfig, path: str) -> str:
+    from toolkit.engines.opening import choose_engine, read_config
+    from toolkit.models import load_tokenizer
+
+    settings = config.base
+    return str(
+        choose_engine(
+            settings,
+            config.voice.method if config.voice else None,
+            lambda: (read_config(path, settings.revision), load_tokenizer(settings.model, path, settings.revision)),
+        )
+    )
 
 
 def _embedder(parts: Parts) -> str:

@@ -38,7 +38,7 @@ def test_a_healthy_bot_is_all_right(
     found = look(sources.config)
     assert all(check.ok for check in found.values()), [check for check in found.values() if not check.ok]
     assert set(found) == {
-        "settings", "example replies", "documents", "questions", "device", "base model", "embedder",
+        "settings", "example replies", "documents", "questions", "device", "base model", "engine", "embedder",
         "training as serving", "supervised tokens", "marks in the text", "lengths", "duplicates", "contradictions",
         "enough replies", "held out", "prompts", "memory and time, cpu", "other bases", "model servers here",
         "free disk", "libraries",

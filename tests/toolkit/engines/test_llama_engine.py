@@ -171,7 +171,8 @@ def test_cancel_stops_the_reading_of_a_prompt_and_the_wait_for_a_place(engine: L
 
 def test_room_is_made_for_a_long_prompt(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llama_model, "_FIRST_CONTEXT", 256)
-    model, said = LlamaModel(files[0], 1024), []
+    model = LlamaModel(files[0], 1024)
+    said: list[str] = []
     for length in (100, 700, 100):
         model.write([5] * length, 4, said.append, stopped=lambda: False)
         assert said
