@@ -1,12 +1,17 @@
-"""How a bot serves: many clients at once, some of whom go away, asked with the official ``openai`` client.
+"""How a bot serves: many clients at once, and how fast its engines are.
 
+    python benchmarks/serving.py engine BOT [--questions FILE] [--count 100] [--repeats 7] [--requests 200]
     python benchmarks/serving.py serve BOT [--questions FILE] [--requests 50] [--at-once 16] [--cancelled 0.3]
 
-Starts ``housevoice serve BOT`` and asks questions of FILE (default: ``data/questions.jsonl``), each under one of the
-bot's models and either whole or as a stream. First every request is sent alone, then all of them, so many at once. Of
-these some are cancelled: one half while they wait or soon after, the other after the first words. What is told of the
-others is held against what was told alone. Last, Ctrl-C ends the server in the midst of an answer. Progress goes to
-stderr; the figures also go to ``--json FILE``.
+``engine`` loads the bot with llama.cpp and with transformers and lets them answer in turns: tokens a second with the
+voice on and off, the first token of a first and of a second turn, whole answers and whether they are right, whether the
+words are the same, on and off and on again, eight people at once, busy cores, memory.
+
+``serve`` starts ``housevoice serve BOT`` and asks questions of FILE (default: ``data/questions.jsonl``) with the
+official ``openai`` client, each under one of the bot's models and either whole or as a stream. First every request is
+sent alone, then all of them, so many at once. Of these some are cancelled: one half while they wait or soon after, the
+other after the first words. What is told of the others is held against what was told alone. Last, Ctrl-C ends the
+server in the midst of an answer. Progress goes to stderr; the figures also go to ``--json FILE``.
 """
 
 from __future__ import annotations
@@ -33,6 +38,7 @@ import openai
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import serving_engines  # noqa: E402
 from benchmarks.answering.figures import Report  # noqa: E402
 from toolkit.answering.checking import sentences_of_reply  # noqa: E402
 from toolkit.scoring import read_questions  # noqa: E402
@@ -241,20 +247,8 @@ def server(bot: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         process.wait()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is asked for and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    serve = commands.add_parser("serve", help="many clients at once, some of whom go away")
-    serve.add_argument("bot", type=Path)
-    serve.add_argument("--questions", type=Path, default=ROOT / "data" / "questions.jsonl")
-    serve.add_argument("--requests", type=int, default=50)
-    serve.add_argument("--at-once", type=int, default=16)
-    serve.add_argument("--cancelled", type=float, default=0.3)
-    serve.add_argument("--seed", type=int, default=0)
-    serve.add_argument("--json", type=Path)
-    options = parser.parse_args(arguments)
-    report = Report("serve")
+def measure_server(report: Report, options: argparse.Namespace) -> None:
+    """Add what a server tells many clients at once, and how it ends."""
     questions = [item.question for item in read_questions(options.questions)]
     with server(options.bot.resolve()) as (url, process):
         models = [model.id for model in openai.OpenAI(base_url=f"{url}/v1", api_key="none").models.list()]
@@ -266,6 +260,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         spent = asyncio.run(end(url, requests[0], lambda: process.send_signal(signal.SIGINT), wait))
         report.add("from Ctrl-C to the end", spent * 1000, 5000, at_most=True, form="ms")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    engine = commands.add_parser("engine", help="llama.cpp beside transformers, in turns")
+    engine.add_argument("--count", type=int, default=100)
+    engine.add_argument("--repeats", type=int, default=7)
+    engine.add_argument("--requests", type=int, default=200)
+    serve = commands.add_parser("serve", help="many clients at once, some of whom go away")
+    for command in (engine, serve):
+        command.add_argument("bot", type=Path)
+        command.add_argument("--questions", type=Path, default=ROOT / "data" / "questions.jsonl")
+        command.add_argument("--json", type=Path)
+    serve.add_argument("--requests", type=int, default=50)
+    serve.add_argument("--at-once", type=int, default=16)
+    serve.add_argument("--cancelled", type=float, default=0.3)
+    serve.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    report = Report(options.command)
+    if options.command == "engine":
+        serving_engines.run(
+            report, options.bot, options.questions,
+            count=options.count, repeats=options.repeats, requests=options.requests, root=ROOT,
+        )  # fmt: skip
+    else:
+        measure_server(report, options)
     print(report.table(), flush=True)
     if options.json:
         options.json.write_text(json.dumps(report.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

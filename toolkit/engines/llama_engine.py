@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from toolkit.engines.base import Abilities, Decoding, ScoredReply
+from toolkit.engines.base import Abilities, Decoding, ScoredReply, Tokens
 from toolkit.engines.llama_model import REPLIES_AT_ONCE, LlamaModel, Stopped
 from toolkit.progress import Progress
 from toolkit.prompts import Message, render_prompt, stop_token_ids
@@ -150,6 +150,46 @@ class LlamaEngine:
             done.set()
             worker.join()
 
+    def complete(
+        self, prompt: str, *, adapter: bool, decoding: Decoding = Decoding(), cancel: threading.Event | None = None
+    ) -> list[int]:
+        """Go on from a prompt that is rendered already, and return the tokens, special ones among them.
+
+        Args:
+            prompt: It, up to the place where the reply starts.
+            adapter: Whether the voice is on.
+            decoding: How the reply is drawn.
+            cancel: Stops the model when set, from any thread.
+
+        Raises:
+            ModelError: The prompt is too long.
+        """
+        pieces: list[str] = []
+        self._model(adapter).write(
+            self.encoded(prompt),
+            decoding.max_new_tokens,
+            pieces.append,
+            stopped=(cancel or threading.Event()).is_set,
+            temperature=decoding.temperature,
+            seed=decoding.seed,
+            kept=list(self.tokenizer.get_added_vocab()),
+        )
+        # llama.cpp says letters; what it says is cut into tokens as the prompt was.
+        tokens = self.encoded("".join(pieces))
+        return tokens if len(tokens) >= decoding.max_new_tokens else [*tokens, self.tokenizer.eos_token_id]
+
+    def count_tokens(self, messages: Sequence[Message], reply: str) -> Tokens:
+        """Count the tokens of a prompt and of a reply to it, without the one that ends its turn."""
+        return Tokens(len(self._tokens(messages)), len(self.encoded(reply)))
+
+    def encoded(self, text: str) -> list[int]:
+        """Return the tokens of a text, with no special ones added."""
+        with self._tokenizing:
+            return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _model(self, adapter: bool) -> LlamaModel:
+        return self._voiced if adapter and self._voiced is not None else self._plain
+
     def _write(
         self,
         messages: Sequence[Message],
@@ -159,8 +199,7 @@ class LlamaEngine:
         stopped: Stopped,
     ) -> None:
         """Write one reply."""
-        model = self._voiced if adapter and self._voiced is not None else self._plain
-        prompt, limit = self._tokens(messages), decoding.max_new_tokens
+        model, prompt, limit = self._model(adapter), self._tokens(messages), decoding.max_new_tokens
         token = self._first_token(decoding.forbid_first) if decoding.forbid_first else None
         if token is not None and not decoding.temperature and self._is_whole(token):
             self._avoid(model, prompt, token, limit, on_piece, stopped)
@@ -201,7 +240,7 @@ class LlamaEngine:
         """Return the tokens of a prompt."""
         with self._tokenizing:
             prompt = render_prompt(self.tokenizer, messages)
-            return list(self.tokenizer(prompt, add_special_tokens=False)["input_ids"])
+        return self.encoded(prompt)
 
     def _text(self, token: int) -> str:
         """Return the text of a token; of a special one nothing."""
@@ -214,8 +253,7 @@ class LlamaEngine:
 
     def _first_token(self, text: str) -> int:
         """Return the first token of a text that stands at the start of a reply."""
-        with self._tokenizing:
-            return int(self.tokenizer(text, add_special_tokens=False)["input_ids"][0])
+        return self.encoded(text)[0]
 
 
 def _each(

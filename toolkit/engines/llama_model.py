@@ -127,6 +127,7 @@ class LlamaModel:
         temperature: float = 0.0,
         seed: int = 0,
         forbidden: int | None = None,
+        kept: Sequence[str] = (),
     ) -> None:
         """Write the reply to a prompt.
 
@@ -138,6 +139,7 @@ class LlamaModel:
             temperature: 0 is greedy.
             seed: Seed of the draw where the temperature is not 0.
             forbidden: A token that is never drawn.
+            kept: Special tokens that are said as others are; without, they are passed over.
 
         Raises:
             ModelError: The prompt is too long.
@@ -147,6 +149,8 @@ class LlamaModel:
         asked: dict[str, Any] = drawn if temperature > 0 else {"temperature": 0, "top_k": 1}
         if forbidden is not None:
             asked["logit_bias"] = [[forbidden, False]]
+        if kept:
+            asked["preserved_tokens"] = list(kept)
 
         def take(choice: dict[str, Any]) -> None:
             if choice["text"]:

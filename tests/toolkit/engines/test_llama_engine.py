@@ -16,7 +16,7 @@ from toolkit.engines.llama_model import LlamaModel
 from toolkit.errors import ModelError
 from toolkit.exporting import merged_into, write_model
 from toolkit.models import load_base
-from toolkit.prompts import Message
+from toolkit.prompts import Message, render_prompt
 
 pytest.importorskip("xllamacpp")
 
@@ -121,6 +121,16 @@ def test_a_forbidden_beginning_is_forbidden_at_the_beginning_alone(engine: Llama
         assert not ours.startswith(usual)
         drawn = Decoding(8, temperature=1.0, seed=3, forbid_first=usual)
         assert not engine.generate([asked], adapter=True, decoding=drawn)[0].startswith(usual)
+
+
+def test_a_prompt_that_is_rendered_already_is_gone_on_from(engine: LlamaEngine) -> None:
+    tokenizer = engine.tokenizer
+    for asked in ASKED:
+        prompt = render_prompt(tokenizer, asked)
+        tokens = engine.complete(prompt, adapter=True, decoding=SHORT)
+        (reply,) = engine.generate([asked], adapter=True, decoding=SHORT)
+        assert str(tokenizer.decode(tokens, skip_special_tokens=True)).strip() == reply
+        assert engine.count_tokens(asked, reply).prompt == len(engine.encoded(prompt))
 
 
 def test_draws_are_seeded(engine: LlamaEngine) -> None:

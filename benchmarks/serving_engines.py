@@ -1,0 +1,172 @@
+"""The engines of a bot side by side: llama.cpp beside transformers, in turns, in the same run.
+
+``python benchmarks/serving.py engine BOT`` runs it; see there.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.answering.figures import Report, share
+from benchmarks.serving_people import measure_busy, measure_memory, measure_people
+from benchmarks.serving_sides import OURS, PEER, Sides, begun_with, open_sides, shown, timed
+from toolkit.bot import BotFolder
+from toolkit.engines import Decoding
+from toolkit.exporting import greedy_tokens, judge
+from toolkit.exporting.agreement import FIRST_TOKENS
+from toolkit.models import load_base
+from toolkit.prompts import Message, render_prompt, stop_token_ids
+from toolkit.scoring import Question, read_questions
+from toolkit.tuning import attach_adapter
+
+CONTEXTS = (300, 900)  # tokens of a prompt
+
+
+def measure_speed(report: Report, sides: Sides, repeats: int) -> None:
+    """Add how fast tokens are read and written, and what a second turn costs."""
+    found: dict[tuple[str, int, bool, str], list[float]] = {}
+
+    def run(number: int) -> None:
+        for tokens in CONTEXTS:
+            messages = sides.fitting(tokens, number)
+            for adapter in (False, True):
+                for name in (OURS, PEER):
+                    asked = begun_with(adapter, messages)
+                    reply = timed(sides.engine(name), asked, adapter=adapter)
+                    again = [*asked, {"role": "assistant", "content": reply.text}]
+                    again.append({"role": "user", "content": "Why?"})
+                    for what, value in (("rate", reply.rate), ("first", reply.first)):
+                        found.setdefault((name, tokens, adapter, what), []).append(value)
+                    second = timed(sides.engine(name), again, adapter=adapter, decoding=Decoding(2))
+                    found.setdefault((name, tokens, adapter, "second"), []).append(second.first)
+
+    def run_all(numbers: list[int]) -> list[int]:
+        for number in numbers:
+            run(number)
+        return numbers
+
+    report.work("Speed", run_all, range(repeats), 1)
+    median = {key: statistics.median(values) for key, values in found.items()}
+    for tokens in CONTEXTS:
+        for adapter in (False, True):
+            where = f"{tokens} tokens of context, voice {'on' if adapter else 'off'}"
+            ours, peer = (median[name, tokens, adapter, "rate"] for name in (OURS, PEER))
+            report.add(f"tokens/s, {where}", ours, form="count", peer=peer, of=repeats)
+            report.add(f"  times the peer, {where}", ours / peer, 3.5 if adapter else None, form="score")
+            ours, peer = (median[name, tokens, adapter, "first"] for name in (OURS, PEER))
+            report.add(f"first token, cold, {where}", ours * 1000, form="ms", peer=peer * 1000, of=repeats)
+            again = median[OURS, tokens, adapter, "second"]
+            report.add(f"  second turn, {where}", again * 1000, ours * 250, at_most=True, form="ms",
+                       peer=median[PEER, tokens, adapter, "second"] * 1000, of=repeats)  # fmt: skip
+        on, off = (median[OURS, tokens, adapter, "rate"] for adapter in (True, False))
+        report.add(f"tokens/s of voice on to off, {tokens} tokens of context", on / off, 0.85, form="score")
+
+
+def measure_answers(report: Report, sides: Sides, questions: Sequence[Question]) -> list[Sequence[Message]]:
+    """Add how long whole answers take and whether they are right; return the prompts that they were written from."""
+    spent: dict[str, list[tuple[float, float]]] = {OURS: [], PEER: []}
+    told: dict[str, list[Any]] = {OURS: [], PEER: []}
+    gaps: list[float] = []
+    prompts: list[Sequence[Message]] = []
+
+    def ask(items: list[Question]) -> list[Question]:
+        for item in items:
+            for name in (OURS, PEER):
+                engine = sides.engine(name)
+                engine.thoughts.clear()
+                engine.prompts.clear()
+                began, first = time.perf_counter(), 0.0
+                stream = sides.bots[name].stream(item.question)
+                for _ in stream:
+                    first = first or time.perf_counter() - began
+                spent[name].append((first, time.perf_counter() - began))
+                told[name].append(stream.answer)
+            ours, peer = (sides.engine(name).thoughts for name in (OURS, PEER))
+            gaps.extend(abs(one - other) for one, other in zip(ours[:1], peer[:1], strict=True))
+            prompts.extend(sides.engine(PEER).prompts[:1])
+        return items
+
+    done = len(report.work("Answers", ask, questions, 1))
+    asked = questions[:done]
+    # An answer that is declined, or computed, is not written by the model.
+    both = [
+        number for number in range(done) if not (told[OURS][number].abstained or told[PEER][number].abstained)
+    ]
+    for part, what in enumerate(("first words", "whole")):
+        ours, peer = (statistics.median(spent[name][number][part] for number in both) for name in (OURS, PEER))
+        bar = 0.4 * peer * 1000 if part else None
+        report.add(f"an answer, {what}", ours * 1000, bar, at_most=True, form="ms", peer=peer * 1000, of=len(both))
+
+    def right(name: str) -> float | None:
+        return share(
+            all(any(fact.casefold() in answer.text.casefold() for fact in either) for either in item.facts)
+            for item, answer in zip(asked, told[name], strict=True)
+            if item.facts
+        )
+
+    def declined(name: str) -> float | None:
+        return share(answer.abstained == item.unanswerable for item, answer in zip(asked, told[name], strict=True))
+
+    report.add("answers with their facts", right(OURS), peer=right(PEER), of=sum(bool(item.facts) for item in asked))
+    report.add("declined where they should, and only there", declined(OURS), peer=declined(PEER), of=done)
+    same = [one.abstained == other.abstained for one, other in zip(told[OURS], told[PEER], strict=True)]
+    report.add("declined alike", share(same), of=done)
+    report.add("log-odds that nothing tells: apart from the peer's, median", statistics.median(gaps), form="score")
+    report.add("  the furthest", max(gaps), form="score", of=len(gaps))
+    for number, item in enumerate(asked):
+        report.details.append({
+            "question": item.question, **{name: told[name][number].text for name in told},
+            "seconds": {name: spent[name][number] for name in spent},
+        })  # fmt: skip
+    return prompts
+
+
+def measure_agreement(report: Report, sides: Sides, prompts: Sequence[Sequence[Message]]) -> None:
+    """Add whether the words are the reference's, the voice on and off and on again."""
+    ours, peer = sides.engine(OURS), sides.engine(PEER)
+    tokenizer = peer.tokenizer
+    stops, decoding = stop_token_ids(tokenizer), Decoding(max_new_tokens=FIRST_TOKENS)
+
+    def replies(adapter: bool) -> list[str]:
+        return report.work(
+            f"Voice {'on' if adapter else 'off'}",
+            lambda some: ours.generate(some, adapter=adapter, decoding=decoding),
+            prompts,
+        )
+
+    on, off, again = replies(True), replies(False), replies(True)
+    ids = [tokenizer(render_prompt(tokenizer, messages), add_special_tokens=False)["input_ids"] for messages in prompts]
+    own = greedy_tokens(peer.model, ids, stops, on_progress=shown)
+    base = sides.bots[PEER].config.base
+    exact = load_base(base.model, revision=base.revision, device="cpu", dtype="float32")
+    weights = attach_adapter(exact.model, BotFolder(sides.folder).adapter)
+
+    def tokens_of(text: str) -> list[int]:
+        found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return found if len(found) >= FIRST_TOKENS else [*found, stops[-1]]
+
+    for what, said in (("voice on", on), ("voice on, off, and on again", again)):
+        found = judge(weights, ids, [tokens_of(text) for text in said], own, engine=OURS, on_progress=shown)
+        report.add(f"prompts with the peer's first {FIRST_TOKENS} tokens, {what}", found.share, 0.9, of=len(ids))
+        report.note(f"{what}: {found.exact} to the token, {found.tied} up to ties")
+    report.add("on, off, on: the same words again", share(map(str.__eq__, on, again)), 1.0, of=len(ids))
+    report.add("  other words with the voice off", share(map(str.__ne__, on, off)), of=len(ids))
+
+
+def run(report: Report, folder: Path, questions: Path, *, count: int, repeats: int, requests: int, root: Path) -> None:
+    """Measure everything; Ctrl-C ends it with what is done."""
+    found = read_questions(questions)
+    asked = found[:: max(1, len(found) // count)][:count]
+    measure_memory(report, folder, [item.question for item in asked[:5]], root)
+    sides = open_sides(folder)
+    for name in (OURS, PEER):
+        sides.bots[name].ask(asked[0].question)  # what is made ready once is not timed
+    measure_speed(report, sides, repeats)
+    prompts = measure_answers(report, sides, asked)
+    measure_agreement(report, sides, prompts)
+    measure_people(report, sides, prompts, requests)
+    measure_busy(report, sides, repeats)
