@@ -40,7 +40,8 @@ def configuration() -> str:
         "# Configuration\n\nEvery key of `bot.yaml`. Written by `make docs`. Unknown keys are refused, and all faults "
         "are reported together. Leave `knowledge` out for a voice alone, `voice` out for documents alone.\n",
         "| key | default | meaning |\n|---|---|---|\n"
-        "| `name` | | name of the bot |\n| `output` | `../bots/<name>` | the bot folder, relative to bot.yaml |\n",
+        "| `name` | | name of the bot |\n| `output` | `../bots/<name>` | the bot folder, relative to bot.yaml |\n"
+        f"| `tools` | `[]` | {BotConfig.model_fields['tools'].description} |\n",
     ]
     for key, field in BotConfig.model_fields.items():
         annotation: Any = field.annotation

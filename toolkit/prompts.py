@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import ModelError
 
@@ -195,6 +195,26 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message
     """Render messages up to the place where the reply starts."""
     rendered = tokenizer.apply_chat_template(
         list(messages), chat_template=template_of(tokenizer), tokenize=False, add_generation_prompt=True
+    )
+    return str(rendered)
+
+
+def render_tools_prompt(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]]
+) -> str:
+    """Render messages with the tools that may be called, as the template of the base does it.
+
+    Args:
+        tokenizer: That of a base whose template has a place for tools.
+        messages: Messages, calls of tools and their results among them.
+        tools: The tools, as JSON schemas of functions.
+    """
+    rendered = tokenizer.apply_chat_template(
+        list(messages),
+        tools=list(tools),
+        tokenize=False,
+        add_generation_prompt=True,
+        enable_thinking=False,  # where a template knows it: an agent thinks by looking
     )
     return str(rendered)
 

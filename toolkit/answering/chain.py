@@ -9,14 +9,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from toolkit.answering.checking import PLAIN, ReplyChecker, Scales, Support
 from toolkit.answering.evidence import Evidence, EvidencePicker
 from toolkit.answering.gate import Gate
 from toolkit.answering.route import Route, RoutePlanner
 from toolkit.answering.tables import TableSupport
-from toolkit.answering.trace import OnStep, Trace
+from toolkit.answering.trace import OnStep, Trace, Tracer
 from toolkit.answering.writing import Writing
 from toolkit.config import ChainSettings
 from toolkit.errors import ModelError
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from toolkit.engines.speaker import Speaker
     from toolkit.store import Knowledge
     from toolkit.store.retriever import Passage
-
-
-# Outweighs whatever else speaks for a sentence.
-_NEVER = 1e6
 
 
 @dataclass(frozen=True)
@@ -82,6 +78,10 @@ class Answer:
     replaced: list[str] = field(default_factory=list)
     trace: Trace = field(default=Trace(), repr=False, compare=False)
 
+    def after(self, before: Trace) -> Answer:
+        """Return the same with the steps of what was tried first."""
+        return replace(self, trace=Trace((*before.steps, *self.trace.steps))) if before.steps else self
+
     @property
     def computed(self) -> dict[str, Any]:
         """What was computed over a table of the documents: its step of the trace; empty where nothing was."""
@@ -108,6 +108,22 @@ class Answer:
         }
 
 
+class Looks(Protocol):
+    """What answers questions with tools, as :class:`toolkit.agent.Agent` does."""
+
+    def answer(
+        self,
+        question: str,
+        history: Sequence[Turn],
+        tracer: Tracer,
+        *,
+        adapter: bool,
+        cancel: threading.Event | None = None,
+    ) -> Answer | None:
+        """Answer a question, or leave it to the chain."""
+        ...
+
+
 class Chain:
     """Answers questions from the knowledge, in the voice.
 
@@ -116,6 +132,9 @@ class Chain:
         decline: The reply where the documents do not tell.
         voice: Stems that the example replies use of their own.
         scales: How the sentences of a reply are weighed.
+
+    Attributes:
+        agent: What questions are given to first; None where the chain answers all of them.
     """
 
     def __init__(
@@ -130,6 +149,7 @@ class Chain:
         self.decline = decline
         self.voice = voice
         self.scales = scales
+        self.agent: Looks | None = None
 
     @property
     def settings(self) -> ChainSettings:
@@ -197,6 +217,35 @@ class Chain:
             gated: False answers even where the gate would decline; to measure the voice.
             on_step: Told each step as it is done.
         """
+        if self.agent is None or not knowledge or not gated:
+            return self._looked_once(questions, adapter, knowledge, gated, on_step)
+        answers = []
+        for question, history in questions:
+            tracer = Tracer(on_step)
+            found = self.agent.answer(question, history, tracer, adapter=adapter)
+            answers.append(found or self._after(tracer, question, history, adapter, on_step))
+        return answers
+
+    def _after(
+        self,
+        tracer: Tracer,
+        question: str,
+        history: Sequence[Turn],
+        adapter: bool,
+        on_step: OnStep | None,
+    ) -> Answer:
+        """Answer what the agent left; its steps are the first of the trace."""
+        (answer,) = self._looked_once([(question, history)], adapter, True, True, on_step)
+        return answer.after(tracer.trace)
+
+    def _looked_once(
+        self,
+        questions: Sequence[tuple[str, Sequence[Turn]]],
+        adapter: bool,
+        knowledge: bool,
+        gated: bool,
+        on_step: OnStep | None,
+    ) -> list[Answer]:
         started = time.perf_counter()
         planned = self.planner.plan_many(questions, knowledge=knowledge, on_step=on_step)
         if adapter and knowledge and self.speaker.abilities.adapter:
@@ -231,6 +280,15 @@ class Chain:
         With passages a piece is a sentence that was checked; without, it is what the model writes as it comes. Where
         it was cancelled before the first word there is no answer.
         """
+        before = Tracer(on_step)
+        if self.agent is not None and knowledge:
+            found = self.agent.answer(question, history, before, adapter=adapter, cancel=cancel)
+            if found is not None:
+                yield found.text
+                yield found
+                return
+            if cancel is not None and cancel.is_set():
+                return
         started = time.perf_counter()
         route = self.planner.plan(question, history, knowledge=knowledge, on_step=on_step)
         if cancel is not None and cancel.is_set():
@@ -238,7 +296,7 @@ class Chain:
         if route.declines:
             answer = self._declined(route, started, adapter)
             yield answer.text
-            yield answer
+            yield answer.after(before.trace)
             return
         if adapter and knowledge and self.speaker.abilities.adapter:
             (route,) = self.planner.retold([route])
@@ -252,16 +310,14 @@ class Chain:
             first = first if first is not None else time.perf_counter() - started
             text += piece
             yield piece
-        yield self._finish(route, started, text.strip(), writing.checker, adapter, first)
+        yield self._finish(route, started, text.strip(), writing.checker, adapter, first).after(before.trace)
 
     def _checker(self, route: Route) -> ReplyChecker:
         picker, language = self.picker, self.planner.language
         if route.table:
-            # A number that was not computed is never let through, however the voice was fitted to be weighed.
-            exact = replace(self.scales, numbers=-_NEVER)
             reader = picker.reader if picker else None
             told = TableSupport(route.alone, route.table, self.voice, reader, language)
-            return ReplyChecker(route.alone, told, exact)
+            return ReplyChecker(route.alone, told, self.scales.exact())
         support = Support(route.alone, route.evidence, self.voice, picker.reader if picker else None, language)
         # Of small talk the base has written what there is to say.
         plainly = (lambda evidence: self._plainly(route, evidence)) if route.kind == "question" else None

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from toolkit.reader import Reader
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"”')]?\s+")
-_MARK = re.compile(r"\s*\[(\d{1,2})\]")
+MARK = re.compile(r"\s*\[(\d{1,2})\]")
 _WORD = re.compile(r"\w+")
+# Outweighs whatever else speaks for a sentence.
+_NEVER = 1e6
 # The reader's own probability: from here on it holds rather that a piece of evidence supports a sentence.
 SUPPORTED = 0.5
 # A sentence half of whose runs of three words stand in it before is a loop.
@@ -94,6 +96,10 @@ class Scales:
         if support.max(initial=0.0) >= SUPPORTED or self.frames is None or self.frames.encoder is None:
             return True
         return self.frames.closeness(sentence) >= self.frames.near
+
+    def exact(self) -> Scales:
+        """Return the same, with no number let through that stands nowhere, however the voice was fitted."""
+        return replace(self, numbers=-_NEVER)
 
     def with_encoder(self, encoder: Encoder) -> Scales:
         """Return the same with what measures how near a sentence is to a turn of phrase."""
@@ -256,7 +262,7 @@ class ReplyChecker:
             yield from self._let_through(last)
 
     def _judge(self, written: str) -> Iterator[str]:
-        sentence = unlisted(_MARK.sub("", written))
+        sentence = unlisted(MARK.sub("", written))
         self._written += 1
         if not sentence or self._says_nothing(sentence):
             return
@@ -307,7 +313,7 @@ class ReplyChecker:
 
     def _cite(self, written: str, support: np.ndarray) -> None:
         """Note the evidence that a sentence states: what it cites by number, if it holds, or what supports it best."""
-        numbered = [int(mark) - 1 for mark in _MARK.findall(written)]
+        numbered = [int(mark) - 1 for mark in MARK.findall(written)]
         right = [index for index in numbered if 0 <= index < len(support) and support[index] >= SUPPORTED]
         if not right:  # a fact may stand in more than one place
             right = [index for index, score in enumerate(support) if score >= SUPPORTED]

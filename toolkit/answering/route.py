@@ -173,7 +173,7 @@ class RoutePlanner:
     def _found(self, question: str, history: Sequence[Turn], tracer: Tracer, *, knowledge: bool) -> Route:
         """Find what a question may be answered from; what finds nothing is declined."""
         started = time.perf_counter()
-        recent = self._recent(history)
+        recent = self.recent(history)
         kind = self.kind_of(question)
         tracer.done("route", {"message": question}, {"kind": kind})
         tables = self.tables if knowledge else None
@@ -263,7 +263,7 @@ class RoutePlanner:
 
     def without_notes(self, route: Route, history: Sequence[Turn] = ()) -> Route:
         """Return a route whose reply is written without notes, as for talk."""
-        messages = self._talk(route.question, self._recent(history))
+        messages = self._talk(route.question, self.recent(history))
         return replace(route, evidence=[], messages=messages, declines=False)
 
     def retold(self, routes: Sequence[Route]) -> list[Route]:
@@ -346,7 +346,7 @@ class RoutePlanner:
         """Lay out the messages of an answer."""
         return answer_messages(self.settings.system, alone, [item.shown for item in evidence])
 
-    def _recent(self, history: Sequence[Turn]) -> list[Turn]:
+    def recent(self, history: Sequence[Turn]) -> list[Turn]:
         """Return the exchanges that are looked at."""
         turns = self.settings.history_turns
         return list(history)[-turns:] if turns else []

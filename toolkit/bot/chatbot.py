@@ -101,13 +101,17 @@ class Chatbot:
         Without a model the bot can search and judge what was found, and not answer.
 
         Raises:
+            ConfigError: A tool of the settings cannot be used.
             DataError: The parts are missing, or were fitted with another reader or by another version.
+            ModelError: The settings want an agent, and the base cannot call tools.
         """
+        from toolkit.agent import open_agent
         from toolkit.bot.assembly import assemble_chain
 
         chain = assemble_chain(config, read_parts(place), model, knowledge, reader)
         if chain.picker is not None:
             chain.scales = chain.scales.with_encoder(chain.picker.encoder)
+        chain.agent = open_agent(config, chain)
         return cls(place.root, config, chain, knowledge, has_voice=_speaks(place, config))
 
     @property

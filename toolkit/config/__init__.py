@@ -1,5 +1,6 @@
 """The settings of a bot, ``bot.yaml``: every key with its unit, unknown keys refused, all faults at once."""
 
+from toolkit.config.agent_settings import AgentSettings
 from toolkit.config.base_settings import BaseSettings
 from toolkit.config.bot_config import BotConfig
 from toolkit.config.chain_settings import ChainSettings
@@ -23,6 +24,7 @@ __all__ = [
     "TAKE_PREFERENCES",
     "VOICES",
     "WITHOUT_FOUR_BITS",
+    "AgentSettings",
     "BaseSettings",
     "BotConfig",
     "ChainSettings",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, SerializeAsAny, model_validator
 
+from toolkit.config.agent_settings import AgentSettings
 from toolkit.config.base_settings import BaseSettings
 from toolkit.config.chain_settings import ChainSettings
 from toolkit.config.evaluation_settings import EvaluationSettings
@@ -26,6 +27,10 @@ class BotConfig(Section):
     knowledge: KnowledgeSettings | None = None
     voice: SerializeAsAny[VoiceSettings] | None = None
     chain: ChainSettings = ChainSettings()
+    agent: AgentSettings = AgentSettings()
+    tools: list[Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]] = Field(
+        [], description="functions of yours that the agent may call, as module:function"
+    )
     evaluation: EvaluationSettings = EvaluationSettings()
 
     @model_validator(mode="after")

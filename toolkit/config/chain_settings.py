@@ -13,6 +13,11 @@ from toolkit.prompts import DEFAULT_SYSTEM
 class ChainSettings(Section):
     """How a question becomes an answer."""
 
+    mode: Literal["chain", "agent", "auto"] = Field(
+        "chain",
+        description="'chain' looks once; 'agent' lets the base look with tools as often as it needs to; 'auto' does so "
+        "where it can call them",
+    )
     system: str = Field(
         DEFAULT_SYSTEM, description="system message of every prompt, in training and in serving alike"
     )

@@ -171,6 +171,23 @@ class RemoteEngine:
         """Return None: a server does not tell."""
         return None
 
+    def tool_client(self, decoding: Decoding) -> ChatOpenAI:
+        """Return LangChain's client for calls with tools, the voice off; it is asked in the calling thread.
+
+        Args:
+            decoding: How its replies are drawn.
+        """
+        import openai
+        from langchain_openai import ChatOpenAI
+
+        options = client_options(self.address, self._timeout, self._retries)
+        http = openai.DefaultHttpxClient(timeout=options["timeout"], trust_env=not self.address.is_local)
+        return ChatOpenAI(**options, **self._request(False, decoding), http_client=http, use_responses_api=False)
+
+    def explained(self, error: Exception) -> ModelError | None:
+        """Return an error of a client with its remedy; None for one that is no fault of the server's."""
+        return explained(error, self.address, self._timeout)
+
     async def _pieces(
         self, messages: Sequence[Message], adapter: bool, decoding: Decoding
     ) -> AsyncIterator[str]:
@@ -230,7 +247,7 @@ class RemoteEngine:
 
     def _tell(self, error: Exception) -> NoReturn:
         """Raise what went wrong with its remedy; what is no fault of the server's as it is."""
-        told = explained(error, self.address, self._timeout)
+        told = self.explained(error)
         if told is None:
             raise error
         raise told from error

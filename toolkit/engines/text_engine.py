@@ -15,7 +15,7 @@ from toolkit.prompts import Message, render_prompt, stop_token_ids
 from toolkit.tuning import attach_adapter, check_base, is_in_layers, takes_padding
 
 if TYPE_CHECKING:
-    from transformers import BatchEncoding
+    from transformers import BatchEncoding, StoppingCriteriaList
 
 
 # Replies repeat the words of the notes they are written from, so several tokens can be guessed from the prompt and
@@ -132,12 +132,12 @@ class TextEngine:
 
     def count_tokens(self, messages: Sequence[Message], reply: str) -> Tokens:
         """Count the tokens of a prompt and of a reply to it, without the one that ends its turn."""
+        return Tokens(len(self.encoded(render_prompt(self.tokenizer, messages))), len(self.encoded(reply)))
+
+    def encoded(self, text: str) -> list[int]:
+        """Return the tokens of a text, with no special ones added."""
         with self._encoding:
-            prompt, written = (
-                len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-                for text in (render_prompt(self.tokenizer, messages), reply)
-            )
-        return Tokens(prompt, written)
+            return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def stream(
         self,
@@ -157,18 +157,10 @@ class TextEngine:
             decoding: How the reply is drawn.
             cancel: Stops the reply when set, from any thread.
         """
-        from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
+        from transformers import TextIteratorStreamer
 
         stop = cancel or threading.Event()
         done = threading.Event()  # ours: the caller's event tells the caller whether it was cancelled
-
-        class Cancelled(StoppingCriteria):
-            def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-                import torch
-
-                over = stop.is_set() or done.is_set()
-                return torch.full((input_ids.shape[0],), over, dtype=torch.bool, device=input_ids.device)
-
         streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
         failures: list[BaseException] = []
 
@@ -181,7 +173,7 @@ class TextEngine:
                     self._model.generate(
                         **inputs,
                         streamer=streamer,
-                        stopping_criteria=StoppingCriteriaList([Cancelled()]),
+                        stopping_criteria=_stopping(stop, done),
                         **self._arguments(decoding, adapter, True),
                     )
             except BaseException as error:  # noqa: BLE001 - handed to the reading thread, which raises it
@@ -198,6 +190,26 @@ class TextEngine:
             worker.join()
         if failures:
             raise failures[0]
+
+    def complete(
+        self, prompt: str, *, adapter: bool, decoding: Decoding = Decoding(), cancel: threading.Event | None = None
+    ) -> list[int]:
+        """Go on from a prompt that is rendered already, and return the tokens, special ones among them.
+
+        Args:
+            prompt: It, up to the place where the reply starts.
+            adapter: Whether the adapter is on.
+            decoding: How the reply is drawn.
+            cancel: Stops the model when set, from any thread.
+        """
+        inputs = self._encode([prompt])
+        with self._ready(adapter, decoding):
+            output = self._model.generate(
+                **inputs,
+                stopping_criteria=_stopping(cancel or threading.Event()),
+                **self._arguments(decoding, adapter, True),
+            )
+        return output[0, inputs["input_ids"].shape[1] :].tolist()
 
     def _batches(
         self, conversations: Sequence[Sequence[Message]], rows: int
@@ -248,3 +260,16 @@ class TextEngine:
         elif single and (self._guesses or not adapter):
             arguments["prompt_lookup_num_tokens"] = PROMPT_LOOKUP_TOKENS
         return arguments
+
+
+def _stopping(*events: threading.Event) -> StoppingCriteriaList:
+    """Return what stops a model after the token it is at, once one of the events is set."""
+    import torch
+    from transformers import StoppingCriteria, StoppingCriteriaList
+
+    class Cancelled(StoppingCriteria):
+        def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
+            over = any(event.is_set() for event in events)
+            return torch.full((input_ids.shape[0],), over, dtype=torch.bool, device=input_ids.device)
+
+    return StoppingCriteriaList([Cancelled()])

@@ -16,6 +16,7 @@ from toolkit.bot.history import as_turns
 from toolkit.errors import AdapterMismatch, DataError, IndexMismatch, ModelError
 from toolkit.prompts import Turn
 from toolkit.testing import HashEmbedder, ScriptedChatModel
+from toolkit.testing.tool_calls import Call, ScriptedToolModel, moves
 
 BURNS = "Ahoy, friend. The Ember lamp burns for 38 hours. Fair winds!"
 QUESTION = "How long does the Ember lamp burn on a full battery?"
@@ -198,3 +199,21 @@ def change(folder: Path, section: str, values: dict[str, Any]) -> None:
     raw = yaml.safe_load((folder / "bot.yaml").read_text())
     raw[section] = values
     (folder / "bot.yaml").write_text(yaml.safe_dump(raw))
+
+
+def test_a_bot_looks_with_tools_where_its_settings_say_so(
+    small_bot: Path, embedder: HashEmbedder, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(small_bot, tmp_path / "bot"))
+    raw = yaml.safe_load((folder / "bot.yaml").read_text())
+    raw["chain"]["mode"] = "agent"
+    (folder / "bot.yaml").write_text(yaml.safe_dump(raw))
+    burns = "The Ember lamp burns for 38 hours on a full battery."
+    looks = moves([Call("search_documents", {"query": "Ember lamp burns hours"})], burns)
+    bot = Chatbot.load(folder, model=ScriptedToolModel(policy=looks))
+    try:
+        answer = bot.ask("How long does the Ember lamp burn?")
+    finally:
+        bot.close()
+    assert burns in answer.text
+    assert answer.trace.step("tool") is not None
