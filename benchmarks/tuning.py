@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import itertools
 import json
+import math
 import random
 import resource
 import statistics
@@ -254,10 +255,17 @@ def compare(job: dict[str, Any]) -> None:
     rates, first = {}, {}
     for side, found in blocks.items():
         usual = statistics.median(seconds for _, seconds in found)
-        quick = [(tokens, seconds) for tokens, seconds in found if seconds < COMPILING * usual]
-        # Rows of similar length come together: the rate of one block says little of the next.
-        rates[side] = sum(tokens for tokens, _ in quick) / sum(seconds for _, seconds in quick)
-        first[side] = sum(seconds - usual for _, seconds in found if seconds >= COMPILING * usual)
+        # Only where something is compiled: elsewhere a slow block tells of the machine, on either side.
+        longest = COMPILING * usual if job["compile"] else math.inf
+        quick = [(tokens, seconds) for tokens, seconds in found if seconds < longest]
+        first[side] = sum(seconds - usual for _, seconds in found if seconds >= longest)
+        # Rows of similar length come together: the rate of one block says little of the next. On a processor all rows
+        # are about as long, and what else runs slows single blocks: the median says more than the sum.
+        rates[side] = (
+            sum(tokens for tokens, _ in quick) / sum(seconds for _, seconds in quick)
+            if "between" in job
+            else statistics.median(tokens / seconds for tokens, seconds in found)
+        )
     for side, end in ends.items():
         shown = " ".join(f"{loss:.3f}" for loss in end["losses"][:: max(1, len(end["losses"]) // 6)])
         print(
