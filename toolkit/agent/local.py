@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -30,19 +31,44 @@ if TYPE_CHECKING:
 def reading_tokenizer(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase | None:
     """Return a tokenizer that can read calls of tools back, or None where its chat template has no place for them.
 
-    How the calls of a template look is known of the templates that TRL knows, and of tokenizers that say it themselves.
+    A tokenizer may say itself how the calls of its template look; TRL knows it of many families. A template that is
+    none of these to the letter, such as that of a tuned model, is of the family that reads back what it renders.
     """
-    from trl.chat_template_utils import add_response_schema, supports_tool_calling
+    from trl import chat_template_utils as known
 
-    if not supports_tool_calling(tokenizer):
+    if not known.supports_tool_calling(tokenizer):
         return None
     reading = copy.copy(tokenizer)
-    if getattr(reading, "response_template", None) is None:
-        try:
-            add_response_schema(reading)
-        except ValueError:
-            return None
-    return reading
+    if getattr(reading, "response_template", None) is not None:
+        return reading
+    try:
+        return known.add_response_schema(reading)
+    except ValueError:
+        families = (value for name, value in vars(known).items() if name.endswith("_template"))
+        for family in families:
+            reading.response_template = family
+            if isinstance(family, dict) and _reads_back(reading):
+                return reading
+    return None
+
+
+def _reads_back(tokenizer: Any) -> bool:
+    """Tell whether a tokenizer reads a call of a tool back that its template rendered."""
+    from jinja2 import TemplateError
+
+    asked: dict[str, Any] = {"role": "user", "content": "hi"}
+    call = {"name": "look_up", "arguments": {"words": "two lamps"}}
+    told = {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": call}]}
+    try:
+        prompt = render_tools_prompt(tokenizer, [asked], [])
+        whole = str(tokenizer.apply_chat_template([asked, told], tokenize=False))
+        # Some templates begin a reply with an empty thought that they leave out of a finished one.
+        start = len(os.path.commonprefix([prompt, whole]))
+        parsed = tokenizer.parse_response(whole[start:], prefix=whole[:start])
+        read = [each["function"] for each in parsed.get("tool_calls") or ()]
+    except (TemplateError, ValueError, TypeError, KeyError):
+        return False
+    return len(read) == 1 and read[0] == call
 
 
 class LocalToolModel(BaseChatModel):
