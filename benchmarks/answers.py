@@ -6,6 +6,7 @@
     python benchmarks/answers.py faq FOLDER [--voice VOICE.jsonl]       a real documentation, beside the stock recipe
     python benchmarks/answers.py follow-ups BOT [DATA_FOLDER]           conversations
     python benchmarks/answers.py tables BOT [--show]                    questions over the sample's tables
+    python benchmarks/answers.py agent                                  an agent through twenty tasks
     python benchmarks/answers.py overhead BOT                           what the chain costs beside its models
     python benchmarks/answers.py all [--squad FILE] [--data FOLDER] [--bot BOT] [--faq FOLDER] [--voice VOICE.jsonl]
 
@@ -30,7 +31,7 @@ from benchmarks.answering.figures import Report  # noqa: E402
 
 MODULES = {
     "squad": "squad", "reader": "reading", "sample": "sample", "faq": "faq", "follow-ups": "conversations",
-    "tables": "tables", "overhead": "overhead",
+    "tables": "tables", "overhead": "overhead", "agent": "agent",
 }  # fmt: skip
 ARTICLES = ["Scottish_Parliament", "Steam_engine", "Yuan_dynasty"]
 
@@ -72,6 +73,7 @@ def chosen(options: argparse.Namespace) -> list[str]:
         "follow-ups": options.bot or options.data,
         "tables": options.bot,
         "overhead": options.bot,
+        "agent": True,
     }
     return [name for name, ready in given.items() if ready]
 
@@ -98,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
     command("follow-ups", "conversations", "bot", "data?")
     command("tables", "questions over the sample's tables", "bot")
     command("overhead", "what the chain costs beside its models", "bot")
+    command("agent", "an agent through twenty tasks")
     command("all", "everything whose arguments are given", *())
     every = commands.choices["all"]
     for name in ("squad", "data", "bot", "faq"):

@@ -77,6 +77,7 @@ def test_all_runs_what_has_its_arguments(modules: dict[str, Any], capsys: pytest
         "== follow-ups",
         "== tables",
         "== overhead",
+        "== agent",
     ]
     answers.main(["all", "--squad", "s", "--data", "d"])
     shown = capsys.readouterr().out

@@ -104,22 +104,19 @@ class Watch(AgentMiddleware[Any, Any, Any]):
         # The reply is written within what is left; a prompt alone that is longer is not sent any more.
         if self.tokens + _estimated(shown, request.tools) + self._settings.reply_tokens > self._settings.tokens:
             raise LimitReached("tokens")
-        started = time.perf_counter()
-        response = self._within(lambda: handler(request))
+        started, asked = time.perf_counter(), {"messages": len(shown)}
+        try:
+            response = self._within(lambda: handler(request))
+        except LimitReached:
+            self._note("model", asked, {"text": None, "calls": []}, started, False)
+            raise
         (reply,) = [message for message in response.result if isinstance(message, AIMessage)]
         tokens = _spent(shown, reply, request.tools)
         calls = [{"tool": call["name"], **call["args"]} for call in reply.tool_calls]
         said = str(reply.text)
-        with self._lock:
-            self.tokens += tokens.prompt + tokens.reply
-            self._tracer.done(
-                "model",
-                {"messages": len(shown)},
-                {"text": said, "calls": calls},
-                adapter=False,
-                tokens=tokens if reply.usage_metadata else None,
-                seconds=time.perf_counter() - started,
-            )
+        self.tokens += tokens.prompt + tokens.reply
+        told = tokens if reply.usage_metadata else None
+        self._note("model", asked, {"text": said, "calls": calls}, started, False, told)
         if not reply.tool_calls and not reply.invalid_tool_calls:
             self.final = said
         return response
@@ -133,21 +130,34 @@ class Watch(AgentMiddleware[Any, Any, Any]):
             LimitReached: There is no time left for it.
         """
         started = time.perf_counter()
-        result = self._within(lambda: handler(request))
+        call = {"tool": request.tool_call["name"], **request.tool_call["args"]}
+        try:
+            result = self._within(lambda: handler(request))
+        except LimitReached:
+            self._note("tool", call, {"result": None, "failed": True}, started)
+            raise
         if not isinstance(result, ToolMessage):
             return result
         text, failed = str(result.text), result.status == "error"
         found = result.artifact if isinstance(result.artifact, Found) else computed(text, self._language)
-        with self._lock:
-            if not failed:
-                self.found.append(found)
-            self._tracer.done(
-                "tool",
-                {"tool": request.tool_call["name"], **request.tool_call["args"]},
-                {"result": text, "failed": failed},
-                seconds=time.perf_counter() - started,
-            )
+        if not failed:
+            self.found.append(found)
+        self._note("tool", call, {"result": text, "failed": failed}, started)
         return result.model_copy(update={"content": self._marks.around(text), "artifact": None})
+
+    def _note(
+        self,
+        name: str,
+        inputs: dict[str, Any],
+        outputs: dict[str, Any],
+        started: float,
+        adapter: bool | None = None,
+        tokens: Tokens | None = None,
+    ) -> None:
+        """Note a step; several tools may be called at once, each in a thread of its own."""
+        with self._lock:
+            seconds = time.perf_counter() - started
+            self._tracer.done(name, inputs, outputs, adapter=adapter, tokens=tokens, seconds=seconds)
 
     def _within(self, work: Callable[[], Result]) -> Result:
         """Do work in a thread of its own, as long as there is time and nobody has stopped it."""
