@@ -1,6 +1,7 @@
 """How a bot serves: many clients at once, and how fast its engines are.
 
     python benchmarks/serving.py engine BOT [--questions FILE] [--count 100] [--repeats 7] [--requests 200]
+                                            [--only memory speed busy answers agreement people]
     python benchmarks/serving.py serve BOT [--questions FILE] [--requests 50] [--at-once 16] [--cancelled 0.3]
 
 ``engine`` loads the bot with llama.cpp and with transformers and lets them answer in turns: tokens a second with the
@@ -267,6 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     engine = commands.add_parser("engine", help="llama.cpp beside transformers, in turns")
+    engine.add_argument("--only", nargs="+", choices=serving_engines.PARTS, default=serving_engines.PARTS)
     engine.add_argument("--count", type=int, default=100)
     engine.add_argument("--repeats", type=int, default=7)
     engine.add_argument("--requests", type=int, default=200)
@@ -284,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "engine":
         serving_engines.run(
             report, options.bot, options.questions,
-            count=options.count, repeats=options.repeats, requests=options.requests, root=ROOT,
+            only=options.only, count=options.count, repeats=options.repeats, requests=options.requests, root=ROOT,
         )  # fmt: skip
     else:
         measure_server(report, options)

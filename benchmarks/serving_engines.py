@@ -20,10 +20,11 @@ from toolkit.exporting import greedy_tokens, judge
 from toolkit.exporting.agreement import FIRST_TOKENS
 from toolkit.models import load_base
 from toolkit.prompts import Message, render_prompt, stop_token_ids
-from toolkit.scoring import Question, read_questions
+from toolkit.scoring import Question, holds_facts, read_questions
 from toolkit.tuning import attach_adapter
 
 CONTEXTS = (300, 900)  # tokens of a prompt
+PARTS = ("memory", "speed", "busy", "answers", "agreement", "people")
 
 
 def measure_speed(report: Report, sides: Sides, repeats: int) -> None:
@@ -66,19 +67,16 @@ def measure_speed(report: Report, sides: Sides, repeats: int) -> None:
         report.add(f"tokens/s of voice on to off, {tokens} tokens of context", on / off, 0.85, form="score")
 
 
-def measure_answers(report: Report, sides: Sides, questions: Sequence[Question]) -> list[Sequence[Message]]:
-    """Add how long whole answers take and whether they are right; return the prompts that they were written from."""
+def measure_answers(report: Report, sides: Sides, questions: Sequence[Question]) -> None:
+    """Add how long whole answers take, whether they are right, and whether the same is declined."""
     spent: dict[str, list[tuple[float, float]]] = {OURS: [], PEER: []}
     told: dict[str, list[Any]] = {OURS: [], PEER: []}
     gaps: list[float] = []
-    prompts: list[Sequence[Message]] = []
 
     def ask(items: list[Question]) -> list[Question]:
         for item in items:
             for name in (OURS, PEER):
-                engine = sides.engine(name)
-                engine.thoughts.clear()
-                engine.prompts.clear()
+                sides.engine(name).thoughts.clear()
                 began, first = time.perf_counter(), 0.0
                 stream = sides.bots[name].stream(item.question)
                 for _ in stream:
@@ -87,7 +85,6 @@ def measure_answers(report: Report, sides: Sides, questions: Sequence[Question])
                 told[name].append(stream.answer)
             ours, peer = (sides.engine(name).thoughts for name in (OURS, PEER))
             gaps.extend(abs(one - other) for one, other in zip(ours[:1], peer[:1], strict=True))
-            prompts.extend(sides.engine(PEER).prompts[:1])
         return items
 
     done = len(report.work("Answers", ask, questions, 1))
@@ -103,7 +100,7 @@ def measure_answers(report: Report, sides: Sides, questions: Sequence[Question])
 
     def right(name: str) -> float | None:
         return share(
-            all(any(fact.casefold() in answer.text.casefold() for fact in either) for either in item.facts)
+            holds_facts(answer.text, item.facts)
             for item, answer in zip(asked, told[name], strict=True)
             if item.facts
         )
@@ -122,7 +119,18 @@ def measure_answers(report: Report, sides: Sides, questions: Sequence[Question])
             "question": item.question, **{name: told[name][number].text for name in told},
             "seconds": {name: spent[name][number] for name in spent},
         })  # fmt: skip
-    return prompts
+
+
+def prompts_of(report: Report, sides: Sides, questions: Sequence[Question], count: int) -> list[Sequence[Message]]:
+    """Return prompts as they are served in the voice, for questions and then for other wordings of them."""
+    asked = [item.question for item in questions] + [other for item in questions for other in item.paraphrases]
+    planner = sides.bots[OURS].chain.planner
+
+    def lay_out(some: list[str]) -> list[Sequence[Message]]:
+        routes = planner.retold(planner.plan_many([(question, ()) for question in some]))
+        return [route.messages for route in routes if not route.declines]
+
+    return report.work("Prompts", lay_out, asked)[:count]
 
 
 def measure_agreement(report: Report, sides: Sides, prompts: Sequence[Sequence[Message]]) -> None:
@@ -157,16 +165,45 @@ def measure_agreement(report: Report, sides: Sides, prompts: Sequence[Sequence[M
     report.add("  other words with the voice off", share(map(str.__ne__, on, off)), of=len(ids))
 
 
-def run(report: Report, folder: Path, questions: Path, *, count: int, repeats: int, requests: int, root: Path) -> None:
-    """Measure everything; Ctrl-C ends it with what is done."""
+def run(
+    report: Report,
+    folder: Path,
+    questions: Path,
+    *,
+    only: Sequence[str],
+    count: int,
+    repeats: int,
+    requests: int,
+    root: Path,
+) -> None:
+    """Measure what is asked for.
+
+    Args:
+        report: What is found.
+        folder: The bot folder.
+        questions: What it is asked.
+        only: Some of ``PARTS``.
+        count: Questions that are asked, and prompts that are compared.
+        repeats: How often a thing is timed.
+        requests: Of several people at once.
+        root: Where the child processes run.
+    """
     found = read_questions(questions)
     asked = found[:: max(1, len(found) // count)][:count]
-    measure_memory(report, folder, [item.question for item in asked[:5]], root)
+    if "memory" in only:
+        measure_memory(report, folder, [item.question for item in asked[:5]], root)
     sides = open_sides(folder)
     for name in (OURS, PEER):
         sides.bots[name].ask(asked[0].question)  # what is made ready once is not timed
-    measure_speed(report, sides, repeats)
-    prompts = measure_answers(report, sides, asked)
-    measure_agreement(report, sides, prompts)
-    measure_people(report, sides, prompts, requests)
-    measure_busy(report, sides, repeats)
+    if "speed" in only:
+        measure_speed(report, sides, repeats)
+    if "busy" in only:
+        measure_busy(report, sides, repeats)
+    if "answers" in only:
+        measure_answers(report, sides, asked)
+    if "agreement" in only or "people" in only:
+        prompts = prompts_of(report, sides, asked, count)
+        if "agreement" in only:
+            measure_agreement(report, sides, prompts)
+        if "people" in only:
+            measure_people(report, sides, prompts, requests)

@@ -20,21 +20,23 @@ from toolkit.prompts import Message
 
 PEOPLE = 8
 _BUSY_CONTEXT = 300  # tokens of a prompt
-# Prints what the process of a chat takes once it has answered: the questions come as JSON on the command line.
+# Prints what the process of a chat takes once it has answered, as Linux tells it; the questions come as JSON.
 _CHAT = """
-import json, sys, time, psutil
+import json, sys, time
 began = time.perf_counter()
-from toolkit import Chatbot
-from toolkit.bot import read_config
-import toolkit.bot.chatbot as module
-module.read_config = lambda place: (lambda found: found.model_copy(update={"base": found.base.model_copy(
-    update={"engine": sys.argv[2]})}))(read_config(place))
-bot = Chatbot.load(sys.argv[1])
+from pathlib import Path
+from benchmarks.serving_sides import open_bot
+from toolkit.bot import BotFolder, read_config
+from toolkit.bot.chatbot import open_knowledge, open_reader
+folder = Path(sys.argv[1])
+config = read_config(BotFolder(folder))
+bot = open_bot(folder, sys.argv[2], open_knowledge(BotFolder(folder), config), open_reader(config))
 loaded = time.perf_counter() - began
 for question in json.loads(sys.argv[3]):
     bot.ask(question)
-memory = psutil.Process().memory_full_info()
-print(json.dumps({"loaded": loaded, "resident": memory.rss, "own": memory.uss}))
+lines = Path("/proc/self/status").read_text().splitlines()
+kept = {key: int(value.split()[0]) * 1024 for key, value in (line.split(":", 1) for line in lines) if "kB" in value}
+print(json.dumps({"loaded": loaded, "resident": kept["VmRSS"], "own": kept["RssAnon"]}))
 """
 
 
@@ -118,9 +120,9 @@ def measure_memory(report: Report, folder: Path, questions: Sequence[str], root:
     found = {}
     for name in (OURS, PEER):
         command = [sys.executable, "-c", _CHAT, str(folder.resolve()), name, json.dumps(list(questions))]
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=True)
         found[name] = json.loads(done.stdout.splitlines()[-1])
-    for key, what, bar in (("resident", "MiB resident while chatting", 900), ("own", "  of it nobody else's", None)):
+    for key, what, bar in (("resident", "MiB resident while chatting", 900), ("own", "  not mapped from files", None)):
         ours, peer = (found[name][key] / 2**20 for name in (OURS, PEER))
         report.add(what, ours, bar, at_most=True, form="count", peer=peer)
     report.add("from nothing to a loaded bot", found[OURS]["loaded"] * 1000, form="ms",

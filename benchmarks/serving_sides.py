@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from toolkit.bot import BotFolder, Chatbot, check_lock, read_config, read_lock
 from toolkit.bot.chatbot import open_knowledge, open_reader
@@ -16,6 +16,10 @@ from toolkit.engines import Decoding, HouseChatModel, TextGenerator
 from toolkit.engines.llama_files import Voice
 from toolkit.engines.opening import open_engine
 from toolkit.prompts import Message, answer_messages, render_prompt, template_hash
+
+if TYPE_CHECKING:
+    from toolkit.reader import Reader
+    from toolkit.store import Knowledge
 
 OURS, PEER = "llamacpp", "transformers"
 _WRITTEN = Decoding(max_new_tokens=48)
@@ -28,23 +32,15 @@ class Heard:
         engine: The engine.
 
     Attributes:
-        prompts: What was to be written in the voice, since it was last emptied.
         thoughts: Log-odds that nothing tells, since it was last emptied.
     """
 
     def __init__(self, engine: TextGenerator) -> None:
         self._engine: Any = engine
-        self.prompts: list[Sequence[Message]] = []
         self.thoughts: list[float] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
-
-    def stream(self, messages: Sequence[Message], **options: Any) -> Any:
-        """Write, as the engine does."""
-        if options["adapter"]:
-            self.prompts.append(messages)
-        return self._engine.stream(messages, **options)
 
     def scored_replies(self, *given: Any) -> Any:
         """Score, as the engine does."""
@@ -95,22 +91,34 @@ class Sides:
         return laid_out(count)
 
 
-def open_sides(folder: Path) -> Sides:
-    """Load a bot on each engine; documents, reader and gate are the same."""
+def open_bot(folder: Path, name: str, knowledge: Knowledge | None, reader: Reader | None) -> Chatbot:
+    """Load a bot on an engine.
+
+    Args:
+        folder: Its folder.
+        name: The engine.
+        knowledge: Its documents.
+        reader: What reads its passages.
+    """
     place = BotFolder(folder)
     config = read_config(place)
     lock = read_lock(place)
-    knowledge, reader = open_knowledge(place, config), open_reader(config)
     voice = Voice(place.adapter, config.voice.method) if config.voice and place.has_adapter() else None
-    bots = {}
-    for name in (OURS, PEER):
-        settings = config.base.model_copy(update={"engine": name})
-        engine = open_engine(
-            settings, voice, lambda found, tok: check_lock(lock, fingerprint=found, template=template_hash(tok))
-        )
-        model = HouseChatModel(engine=cast(TextGenerator, Heard(engine)))
-        bots[name] = Chatbot.assemble(place, config, model, knowledge, reader)
-    return Sides(folder, bots)
+    engine = open_engine(
+        config.base.model_copy(update={"engine": name}),
+        voice,
+        lambda found, tokenizer: check_lock(lock, fingerprint=found, template=template_hash(tokenizer)),
+    )
+    model = HouseChatModel(engine=cast(TextGenerator, Heard(engine)))
+    return Chatbot.assemble(place, config, model, knowledge, reader)
+
+
+def open_sides(folder: Path) -> Sides:
+    """Load a bot on each engine; documents and reader are the same."""
+    place = BotFolder(folder)
+    config = read_config(place)
+    knowledge, reader = open_knowledge(place, config), open_reader(config)
+    return Sides(folder, {name: open_bot(folder, name, knowledge, reader) for name in (OURS, PEER)})
 
 
 @dataclass(frozen=True)
