@@ -15,6 +15,7 @@ from pipelines.prepare import Prepared, PrepareStep
 from pipelines.report import Evaluation
 from pipelines.steps import do
 from pipelines.tune import TuneResult, TuneStep
+from toolkit.agent import check_agent
 from toolkit.bot import Chatbot, told_of_voice, write_config, write_lock, write_parts, write_shown
 from toolkit.config import load_config
 from toolkit.progress import Note, Progress
@@ -96,6 +97,7 @@ def build_from(parts: Parts, *, steps: Collection[str] = STEPS, accept: bool = F
     """Build a bot with parts that are opened as they are needed; otherwise as :func:`build`."""
     result = BuildResult(parts.folder.root)
     parts.check_inputs()
+    check_agent(parts.config, None if parts.config.base.address else parts.tokenizer)
     tuning = parts.tunes and "tune" in steps
     if parts.config.voice and not parts.tunes and "tune" in steps:
         parts.note(told_of_voice(parts.config.base))

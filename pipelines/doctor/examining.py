@@ -12,6 +12,7 @@ from pipelines.doctor.fitting import fitting_checks
 from pipelines.doctor.replies import reply_checks
 from pipelines.doctor.servers import base_checks, local_servers
 from pipelines.parts import Parts
+from toolkit.agent import check_agent
 from toolkit.bot import installed_versions
 from toolkit.config import BotConfig, load_config
 from toolkit.errors import HousevoiceError
@@ -47,6 +48,9 @@ def examine(path: Path, *, on_progress: Progress | None = None) -> Iterator[Chec
             yield found.check
             if found.here:
                 yield attempt("engine", lambda: _engine(config, found.path))
+        if config.chain.mode != "chain" and (config.base.address or found.here):
+            tokenizer = None if config.base.address else parts.tokenizer
+            yield attempt("agent", lambda: check_agent(config, tokenizer))
         if config.knowledge:
             yield attempt("embedder", lambda: _embedder(parts))
         if parts.tunes:

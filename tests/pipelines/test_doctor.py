@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import pipelines.doctor.fitting
+from pipelines.build import build
 from pipelines.cli.screen import show_marked
 from pipelines.doctor import Check, examine
 from pipelines.doctor.fitting import Machine, passage_tokens, way_of
@@ -21,6 +22,7 @@ from pipelines.parts import Parts
 from pipelines.prepare import PrepareStep
 from tests.conftest import Sources
 from toolkit.config import VoiceSettings, load_config
+from toolkit.errors import ModelError
 from toolkit.models.estimates import Work, candidate_config, shape_of
 from toolkit.testing import HashEmbedder
 
@@ -47,6 +49,23 @@ def test_a_healthy_bot_is_all_right(
     assert found["documents"].found == "3 files"
     assert found["base model"].found == str(tiny_base)
     assert "256 dimensions" in found["embedder"].found
+
+
+def test_an_agent_that_the_base_cannot_be_is_told_before_a_build(
+    make_sources: Callable[..., Sources], tiny_base: Path, embedder: HashEmbedder
+) -> None:
+    sources = make_sources(tiny_base)
+    sources.change(chain={"mode": "auto"})
+    check = look(sources.config)["agent"]
+    assert (check.ok, check.found.partition(":")[0]) == (True, "the chain alone")
+    sources.change(chain={"mode": "agent"})
+    check = look(sources.config)["agent"]
+    assert (check.ok, "cannot call tools" in check.found) == (False, True)
+    with pytest.raises(ModelError, match="cannot call tools"):
+        build(sources.config)
+    assert not sources.output.exists() or not (sources.output / "knowledge").exists()
+    sources.change(chain={"mode": "auto"}, tools=["json:no_such"])
+    assert "has no no_such" in look(sources.config)["agent"].found
 
 
 def test_every_fault_is_found(make_sources: Callable[..., Sources], embedder: HashEmbedder) -> None:

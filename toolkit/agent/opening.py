@@ -14,6 +14,7 @@ from toolkit.errors import MissingExtra, ModelError
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.tools import BaseTool
+    from transformers import PreTrainedTokenizerBase
 
     from toolkit.agent.agent import Agent
     from toolkit.answering import Chain
@@ -77,26 +78,75 @@ def open_agent(config: BotConfig, chain: Chain) -> Agent | None:
     mode = config.chain.mode
     if mode == "chain" or chain.planner.speaker is None:
         return None
-    if importlib.util.find_spec("langchain") is None or importlib.util.find_spec("simpleeval") is None:
+    try:
+        check_installed()
+        model = tool_model(chain.speaker.model, Decoding(config.agent.reply_tokens, config.chain.temperature))
+        if model is None:
+            raise _unable(config)
+    except (MissingExtra, ModelError):
         if mode == "auto":
             return None
+        raise
+    from toolkit.agent.agent import Agent
+
+    # Without documents there is nothing to hold a reply against, and most of what is said is talk.
+    falls_back = mode == "auto" or chain.knowledge is None
+    return Agent(chain, model, tools_of(config, chain), config.agent, falls_back=falls_back)
+
+
+def check_agent(config: BotConfig, tokenizer: Callable[[], PreTrainedTokenizerBase] | None) -> str:
+    """See to it that a bot can have the agent that its settings want, before anything is loaded or trained.
+
+    Args:
+        config: The settings.
+        tokenizer: Returns that of a base in this process; None for one on a server, which is asked when it is used.
+
+    Returns:
+        What answers questions.
+
+    Raises:
+        ConfigError: A function that the settings name cannot be a tool.
+        MissingExtra: LangChain's agents are not installed, and the settings want one.
+        ModelError: The base cannot call tools, and the settings want an agent.
+    """
+    if config.chain.mode == "chain":
+        return "the chain alone"
+    from toolkit.agent.registered import registered_tools
+
+    own = ", ".join(tool.name for tool in registered_tools(config.tools))
+    try:
+        check_installed()
+        if tokenizer is not None:
+            from toolkit.agent.local import reading_tokenizer
+
+            if reading_tokenizer(tokenizer()) is None:
+                raise _unable(config)
+    except (MissingExtra, ModelError) as error:
+        if config.chain.mode == "auto":
+            return f"the chain alone: {error.message}"
+        raise
+    return f"an agent{f' with tools of yours: {own}' if own else ''}"
+
+
+def check_installed() -> None:
+    """See to it that what an agent is made of is there.
+
+    Raises:
+        MissingExtra: It is not installed.
+    """
+    if importlib.util.find_spec("langchain") is None or importlib.util.find_spec("simpleeval") is None:
         raise MissingExtra(
             "An agent needs langchain and simpleeval, which are not installed.",
             "Install them with: pip install 'housevoice[agent]'",
         )
-    decoding = Decoding(config.agent.reply_tokens, config.chain.temperature)
-    model = tool_model(chain.speaker.model, decoding)
-    if model is None:
-        if mode == "auto":
-            return None
-        raise ModelError(
-            f"The base {config.base.model} cannot call tools: its chat template has no place for them, or none that is "
-            "known.",
-            "Set chain.mode to 'auto' or 'chain', or take another base.",
-        )
-    from toolkit.agent.agent import Agent
 
-    return Agent(chain, model, tools_of(config, chain), config.agent, falls_back=mode == "auto")
+
+def _unable(config: BotConfig) -> ModelError:
+    return ModelError(
+        f"The base {config.base.model} cannot call tools: its chat template has no place for them, or none that is "
+        "known.",
+        "Set chain.mode to 'auto' or 'chain', or take another base.",
+    )
 
 
 def tools_of(config: BotConfig, chain: Chain) -> list[BaseTool]:

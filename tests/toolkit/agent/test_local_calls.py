@@ -11,10 +11,16 @@ import trl
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
 from langchain_core.tools import tool
 
+from toolkit.agent import open_agent
 from toolkit.agent.local import LocalToolModel, as_message, reading_tokenizer
-from toolkit.engines import TextEngine
+from toolkit.answering import Chain, EvidencePicker, RoutePlanner
+from toolkit.config import BotConfig
+from toolkit.engines import HouseChatModel, Speaker, TextEngine
 from toolkit.engines.base import Decoding
+from toolkit.language import Lexicon
 from toolkit.models import load_base
+from toolkit.store import Knowledge
+from toolkit.testing import KeywordReader
 
 TEMPLATES = Path(str(trl.__file__)).parent / "chat_templates"
 CALL = {"name": "look_up", "arguments": {"words": "two lamps", "count": 3}}
@@ -110,3 +116,22 @@ def test_a_call_that_cannot_be_read_is_told_to_the_model() -> None:
     assert as_message(parsed('{"a": 1}')).tool_calls[0]["args"] == {"a": 1}
     assert as_message(parsed("{a")).invalid_tool_calls[0]["args"] == "{a"
     assert as_message({"content": " Yes. "}).content == "Yes."
+
+
+def test_an_agent_on_a_base_in_this_process(house: Knowledge, engine: TextEngine) -> None:
+    with_template(engine.tokenizer, "qwen3")
+    config = BotConfig.model_validate(
+        {"name": "house", "knowledge": {}, "chain": {"mode": "agent"}, "agent": {"reply_tokens": 32, "model_calls": 2}}
+    )
+    picker = EvidencePicker(house.embedder, Lexicon.of(text for _, _, text in house.texts()), KeywordReader())
+    speaker = Speaker(HouseChatModel(engine=engine))
+    chain = Chain(RoutePlanner(config.chain, speaker=speaker, knowledge=house, k=4, picker=picker), decline="No.")
+    chain.agent = open_agent(config, chain)
+    answer = chain.answer("How long does the Ember lamp burn?")
+    # What a random model says holds nothing; it was asked with its tools all the same.
+    assert (answer.text, answer.abstained) == ("No.", True)
+    asked = answer.trace.step("model")
+    assert asked is not None
+    assert asked.tokens is not None
+    assert asked.tokens.prompt > 500
+    assert 0 < asked.tokens.reply <= 32
