@@ -63,7 +63,7 @@ def trace_lines(steps: Iterable[Mapping[str, Any]]) -> list[str]:
         lines.append(f"- {step.name}: {step.title[0].lower()}{step.title[1:]} ({step.cost})")
         for key, text in step.rows:
             first, *more = text.split("\n")
-            lines += [f"    {key}: {first}", *(f"      {line}" for line in more)]
+            lines += [f"    {key}: {first}".rstrip(), *(f"      {line}" for line in more)]
     return lines
 
 
