@@ -24,6 +24,8 @@ TITLES = {
     "tool": "A tool of the agent",
     "limit": "A limit is reached",
 }
+# How the first item of a list begins.
+_FIRST = "1. "
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ def trace_lines(steps: Iterable[Mapping[str, Any]]) -> list[str]:
     for step in shown_steps(steps):
         lines.append(f"- {step.name}: {step.title[0].lower()}{step.title[1:]} ({step.cost})")
         for key, text in step.rows:
-            first, *more = text.split("\n")
-            lines += [f"    {key}: {first}".rstrip(), *(f"      {line}" for line in more)]
+            told = text.split("\n")
+            below = text.startswith(_FIRST)  # the items of a list stand one below the other
+            lines += [f"    {key}:", *(f"      {line}" for line in told)] if below else [f"    {key}: {text}"]
     return lines
 
 
@@ -80,7 +83,7 @@ def _cost(step: Mapping[str, Any]) -> str:
 def _told(value: Any) -> str:
     """Return a value as text."""
     if isinstance(value, list):
-        return "\n".join(["", *(f"{number}. {_told(item)}" for number, item in enumerate(value, 1))]) if value else "-"
+        return "\n".join(f"{number}. {_told(item)}" for number, item in enumerate(value, 1)) if value else "-"
     if isinstance(value, Mapping):
         if set(value) == {"role", "content"}:
             return f"{value['role']}: {_told(value['content'])}"
