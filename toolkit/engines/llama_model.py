@@ -48,6 +48,27 @@ class First:
     best: int
 
 
+@dataclass
+class _Place:
+    """One of the places in which replies are written.
+
+    Attributes:
+        number: As llama.cpp counts them.
+        held: The last prompt that was read there, which is kept until the room is wanted.
+        taken: Tokens that are set aside for the reply that is written there; 0 where none is.
+    """
+
+    number: int
+    held: Sequence[int] = ()
+    taken: int = 0
+
+    def gain(self, prompt: Sequence[int]) -> int:
+        """Return how many tokens of a prompt need not be read again, less those that make way for it."""
+        pairs = enumerate(zip(self.held, prompt, strict=False))
+        shared = next((number for number, (one, other) in pairs if one != other), min(len(self.held), len(prompt)))
+        return 2 * shared - len(self.held)
+
+
 class LlamaModel:
     """A GGUF, loaded.
 
@@ -84,8 +105,8 @@ class LlamaModel:
                 # A socket in a folder of ours, that is gone once it is open: there is no port, and no way in.
                 settings.hostnames = [str(Path(folder) / "s.sock")]
             self._server = start_server(settings)
-        self._context = self._free = context
-        self._places = REPLIES_AT_ONCE
+        self._context = context
+        self._places = [_Place(number) for number in range(REPLIES_AT_ONCE)]
 
     def first(self, prompt: Sequence[int], token: int, *, stopped: Stopped) -> First | None:
         """Tell how likely a token is to begin the reply to a prompt, and which other one is the likeliest.
@@ -182,51 +203,59 @@ class LlamaModel:
                 return True
 
         request = asked | {"prompt": list(prompt), "n_predict": max_new_tokens, "stream": True, "return_progress": True}
-        with self._place(len(prompt) + max_new_tokens, stopped) as had:
-            if had:
-                self._server.handle_completions(request, heard)
+        with self._place(prompt, max_new_tokens, stopped) as place:
+            if place is not None:
+                self._server.handle_completions(request | {"id_slot": place.number}, heard)
         if failures:
             raise failures[0]
 
     @contextlib.contextmanager
-    def _place(self, tokens: int, stopped: Stopped) -> Iterator[bool]:
-        """Wait for a place, and keep it; yields whether there is one, which there is not after it was stopped.
-
-        Args:
-            tokens: Those of the prompt and of the longest reply.
-            stopped: Tells whether nobody waits any more.
-        """
+    def _place(self, prompt: Sequence[int], max_new_tokens: int, stopped: Stopped) -> Iterator[_Place | None]:
+        """Wait for a place, and keep it; yields None where there is none because it was stopped."""
+        tokens = len(prompt) + max_new_tokens + _GUESSED_TOKENS
         if tokens > self._longest:
             raise ModelError(
-                f"A prompt of {tokens} tokens, with its reply, is longer than this base reads: {self._longest}.",
+                f"A prompt of {len(prompt)} tokens, with its reply, is longer than this base reads: {self._longest}.",
                 "Ask for less: fewer passages (knowledge.k), or a shorter conversation.",
             )
-        ticket = object()
+        place, ticket = None, object()
         with self._turn:
             self._waiting.append(ticket)
             try:
-                while not (had := self._waiting[0] is ticket and self._has_room(tokens)):
-                    if stopped():
-                        break
-                    self._turn.wait(_POLL)
-                if had:
-                    self._places, self._free = self._places - 1, self._free - tokens
+                while place is None and not stopped():
+                    if self._waiting[0] is ticket:
+                        place = self._take_place(prompt, tokens)
+                    if place is None:
+                        self._turn.wait(_POLL)
             finally:
                 self._waiting.remove(ticket)
                 self._turn.notify_all()
         try:
-            yield had
+            yield place
         finally:
-            if had:
+            if place is not None:
                 with self._turn:
-                    self._places, self._free = self._places + 1, self._free + tokens
+                    place.taken = 0
                     self._turn.notify_all()
 
-    def _has_room(self, tokens: int) -> bool:
-        """Tell whether a reply can begin; where too little room was made at first, it is made once nobody writes."""
-        if tokens > self._context and self._places == REPLIES_AT_ONCE:
+    def _take_place(self, prompt: Sequence[int], tokens: int) -> _Place | None:
+        """Return a free place for a reply, the one that it suits best; None where there is no room.
+
+        Too little room for any reply is made more once nobody writes.
+        """
+        free = [place for place in self._places if not place.taken]
+        if tokens > self._context and len(free) == len(self._places):
             context = self._context
             while context < tokens:
                 context *= 2
             self._open(min(context, self._longest))
-        return self._places > 0 and tokens <= self._free
+            free = self._places
+        if not free:
+            return None
+        best = max(free, key=lambda place: place.gain(prompt))
+        # What free places hold makes way, but what a place held before it was taken only once its prompt is read.
+        taken = max(tokens, len(best.held) + _GUESSED_TOKENS)
+        if taken + sum(place.taken for place in self._places) > self._context:
+            return None
+        best.held, best.taken = prompt, taken
+        return best

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -168,13 +169,12 @@ def test_cancel_stops_the_reading_of_a_prompt_and_the_wait_for_a_place(engine: L
     model.write([5] * 900, 8, said.append, stopped=stopped)
     assert said == []
     assert asked == 3  # of eight chunks
-    held = [model._place(1, lambda: False) for _ in range(llama_model.REPLIES_AT_ONCE)]
-    for place in held:
-        assert place.__enter__()
+    for place in model._places:
+        place.taken = 1
     model.write([5] * 9, 8, said.append, stopped=lambda: True)
     assert said == []
-    for place in held:
-        place.__exit__(None, None, None)
+    for place in model._places:
+        place.taken = 0
     model.write([5] * 9, 8, said.append, stopped=lambda: False)
     assert said
 
@@ -191,13 +191,32 @@ def test_room_is_made_for_a_long_prompt(files: tuple[Path, Path], monkeypatch: p
         model.write([5] * 1022, 4, said.append, stopped=lambda: False)
 
 
-def test_what_idle_places_hold_makes_way(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_read_before_makes_way(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llama_model, "_FIRST_CONTEXT", 512)
     model = LlamaModel(files[0], 512)
-    for token in range(3, 9):
+
+    def write(token: int, length: int) -> str:
         said: list[str] = []
-        model.write([token] * 400, 4, said.append, stopped=lambda: False)
-        assert said
+        model.write([token] * length, 4, said.append, stopped=lambda: False)
+        return "".join(said)
+
+    alone = {(token, length): write(token, length) for token in range(3, 11) for length in (60, 100, 400)}
+    # Several at once, on places that hold what filled them before.
+    for length in (100, 60, 100, 400):
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(write, range(3, 11), [length] * 8))
+        assert [text[:1] for text in found] == [alone[token, length][:1] for token in range(3, 11)]
+
+
+def test_a_prompt_goes_where_most_of_it_was_read(files: tuple[Path, Path]) -> None:
+    model = LlamaModel(files[0], 1024)
+    for token in (3, 4, 5):
+        model.write([token] * 200, 4, lambda _: None, stopped=lambda: False)
+    places = {place.number: list(place.held) for place in model._places if place.held}
+    assert len(places) == 3
+    model.write([*[4] * 150, *[9] * 20], 4, lambda _: None, stopped=lambda: False)
+    (changed,) = [place for place in model._places if place.held and list(place.held) != places.get(place.number)]
+    assert places[changed.number][0] == 4
 
 
 def test_a_failure_reaches_the_reader(engine: LlamaEngine) -> None:
