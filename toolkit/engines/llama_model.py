@@ -248,7 +248,12 @@ class LlamaModel:
             context = self._context
             while context < tokens:
                 context *= 2
-            self._open(min(context, self._longest))
+            before = self._context
+            try:
+                self._open(min(context, self._longest))
+            except ModelError:  # no memory for it: shorter prompts go on to be answered
+                self._open(before)
+                raise
             free = self._places
         if not free:
             return None

@@ -179,6 +179,10 @@ def test_cancel_stops_the_reading_of_a_prompt_and_the_wait_for_a_place(engine: L
     assert said
 
 
+def full() -> None:
+    raise ModelError("There is no memory.")
+
+
 def test_room_is_made_for_a_long_prompt(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llama_model, "_FIRST_CONTEXT", 256)
     model = LlamaModel(files[0], 1024)
@@ -187,6 +191,12 @@ def test_room_is_made_for_a_long_prompt(files: tuple[Path, Path], monkeypatch: p
         model.write([5] * length, 4, said.append, stopped=lambda: False)
         assert said
         said.clear()
+    model, opened = LlamaModel(files[0], 1024), llama_model.start_server
+    monkeypatch.setattr(llama_model, "start_server", lambda asked: opened(asked) if asked.n_ctx < 512 else full())
+    with pytest.raises(ModelError, match="no memory"):
+        model.write([5] * 700, 4, said.append, stopped=lambda: False)
+    model.write([5] * 100, 4, said.append, stopped=lambda: False)
+    assert said
     with pytest.raises(ModelError, match="longer than this base reads: 1024"):
         model.write([5] * 1022, 4, said.append, stopped=lambda: False)
 
