@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from toolkit.answering.evidence import Evidence, noted, shown
@@ -63,8 +63,6 @@ def computed(text: str, language: Language, rows: Sequence[Evidence] = ()) -> Fo
 
 
 def _evidence(passage: Passage, text: str, language: Language) -> Evidence:
-    from dataclasses import replace
-
     told = shown(passage, text)
     return replace(noted(text, language), passage=passage, shown=told, stems=frozenset(stems(told, language)))
 

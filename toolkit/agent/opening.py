@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -169,9 +170,8 @@ def tools_of(config: BotConfig, chain: Chain) -> list[BaseTool]:
         tools += DocumentTools(planner, config.agent.result_tokens * LETTERS_PER_TOKEN).tools()
         tools += TableTools(HeldTables(planner.knowledge.folder, Measures(planner.language)), planner.language).tools()
     tools += PlainTools(planner.language).tools()
-    own = registered_tools(config.tools)
-    taken = {tool.name for tool in tools}
-    twice = [tool.name for tool in own if tool.name in taken or taken.add(tool.name)]  # type: ignore[func-returns-value]
+    tools += registered_tools(config.tools)
+    twice = [name for name, count in Counter(tool.name for tool in tools).items() if count > 1]
     if twice:
         raise ConfigError(f"There is more than one tool called {', '.join(twice)}.", "Give your function another name.")
-    return [*tools, *own]
+    return tools

@@ -180,6 +180,29 @@ def test_functions_that_cannot_be_tools_are_named(house: Knowledge, name: str, t
         open_agent(config, chain)
 
 
+def calculate(expression: str) -> str:
+    """Calculate otherwise."""
+    return expression
+
+
+def test_two_tools_cannot_have_one_name(house: Knowledge) -> None:
+    with pytest.raises(ConfigError, match="more than one tool called calculate"):
+        make(house, moves(BURNS), tools=["calculate"])
+
+
+def test_a_bot_without_documents_talks(house: Knowledge) -> None:
+    class Both(ScriptedToolModel):
+        @property
+        def abilities(self) -> Any:
+            return ScriptedChatModel(replies=[]).abilities
+
+    chain, _ = make(None, Both(policy=moves("Hello, friend.")))
+    assert chain.answer("Hello!").text == "Hello, friend."
+    looked, _ = make(None, Both(policy=moves([Call("calculate", {"expression": "2 * 21"})], "2 * 21 = 42.")))
+    answer = looked.answer("What is twice 21?", adapter=False)
+    assert (answer.text, answer.citations) == ("2 * 21 = 42.", [])
+
+
 def test_a_tool_that_failed_is_tried_again(house: Knowledge) -> None:
     TRIED.clear()
     looks = moves([Call("frail", {"number": 4})], "The frail number is 5.")
