@@ -151,7 +151,7 @@ def add_figures(report: Report, chunks: int, first: Spent, later: Spent) -> None
     report.add("  95 in 100", float(np.quantile(later.all, 0.95)), form="ms", of=count)
     report.add("  of it the embedder", _mean(later.embedding), form="ms", of=count)
     apart = [spent - embedding for spent, embedding in zip(later.all, later.embedding, strict=True)]
-    report.add("  of it the chain itself", _mean(apart), form="ms", of=count)
+    report.add("  of it the chain itself", _mean(apart), MILLISECONDS, at_most=True, form="ms", of=count)
     report.add("the same of a bot just opened, mean", _mean(first.all), form="ms", of=len(first.all))
     steps: dict[str, list[float]] = {}
     for answer in later.answers:
