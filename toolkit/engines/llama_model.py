@@ -54,26 +54,32 @@ class _Place:
 
     Attributes:
         number: As llama.cpp counts them.
-        held: The last prompt that was read there, which is kept until the room is wanted.
+        read: The last prompt that was read there, which is kept until the room is wanted.
+        size: Tokens that it and its reply have at most.
+        used: When it was last taken; places are taken in turns.
         taken: Tokens that are set aside for the reply that is written there; 0 where none is.
+        goes_on: Whether that reply's prompt goes on from what was read.
     """
 
     number: int
-    held: Sequence[int] = ()
+    read: tuple[int, ...] = ()
+    size: int = 0
+    used: int = 0
     taken: int = 0
+    goes_on: bool = False
 
-    def gain(self, prompt: Sequence[int]) -> int:
-        """Return how many tokens of a prompt need not be read again, less those that make way for it."""
-        pairs = enumerate(zip(self.held, prompt, strict=False))
-        shared = next((number for number, (one, other) in pairs if one != other), min(len(self.held), len(prompt)))
-        return 2 * shared - len(self.held)
+    def is_begun(self, prompt: tuple[int, ...]) -> bool:
+        """Tell whether a prompt goes on from the one that was read here, as the next turn of a conversation does."""
+        return 0 < len(self.read) < len(prompt) and prompt[: len(self.read)] == self.read
 
 
 class LlamaModel:
     """A GGUF, loaded.
 
-    One that is asked for more replies than it has places for lets them wait, first come, first served. What was read of
-    a prompt is kept for the next one that begins alike.
+    One that is asked for more replies than it has places for lets them wait, first come, first served. A prompt that
+    goes on from another one, as the next turn of a conversation does, is read from there. Any other is read from its
+    first token, whatever else was read before: numbers that are added up in another order round otherwise, and who asks
+    the same twice is to be told the same.
 
     Args:
         file: The GGUF.
@@ -203,14 +209,15 @@ class LlamaModel:
                 return True
 
         request = asked | {"prompt": list(prompt), "n_predict": max_new_tokens, "stream": True, "return_progress": True}
-        with self._place(prompt, max_new_tokens, stopped) as place:
+        with self._place(tuple(prompt), max_new_tokens, stopped) as place:
             if place is not None:
-                self._server.handle_completions(request | {"id_slot": place.number}, heard)
+                where = {"id_slot": place.number, "cache_prompt": place.goes_on}
+                self._server.handle_completions(request | where, heard)
         if failures:
             raise failures[0]
 
     @contextlib.contextmanager
-    def _place(self, prompt: Sequence[int], max_new_tokens: int, stopped: Stopped) -> Iterator[_Place | None]:
+    def _place(self, prompt: tuple[int, ...], max_new_tokens: int, stopped: Stopped) -> Iterator[_Place | None]:
         """Wait for a place, and keep it; yields None where there is none because it was stopped."""
         tokens = len(prompt) + max_new_tokens + _GUESSED_TOKENS
         if tokens > self._longest:
@@ -238,8 +245,8 @@ class LlamaModel:
                     place.taken = 0
                     self._turn.notify_all()
 
-    def _take_place(self, prompt: Sequence[int], tokens: int) -> _Place | None:
-        """Return a free place for a reply, the one that it suits best; None where there is no room.
+    def _take_place(self, prompt: tuple[int, ...], tokens: int) -> _Place | None:
+        """Return a free place for a reply: the one that read its beginning, or the oldest; None where there is no room.
 
         Too little room for any reply is made more once nobody writes.
         """
@@ -257,10 +264,12 @@ class LlamaModel:
             free = self._places
         if not free:
             return None
-        best = max(free, key=lambda place: place.gain(prompt))
+        begun = [place for place in free if place.is_begun(prompt)]
+        best = max(begun, key=lambda place: len(place.read)) if begun else min(free, key=lambda place: place.used)
         # What free places hold makes way, but what a place held before it was taken only once its prompt is read.
-        taken = max(tokens, len(best.held) + _GUESSED_TOKENS)
+        taken = max(tokens, best.size)
         if taken + sum(place.taken for place in self._places) > self._context:
             return None
-        best.held, best.taken = prompt, taken
+        best.read, best.size, best.taken, best.goes_on = prompt, tokens, taken, bool(begun)
+        best.used = 1 + max(place.used for place in self._places)
         return best

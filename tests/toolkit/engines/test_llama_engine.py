@@ -8,6 +8,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -218,15 +220,27 @@ def test_what_was_read_before_makes_way(files: tuple[Path, Path], monkeypatch: p
         assert [text[:1] for text in found] == [alone[token, length][:1] for token in range(3, 11)]
 
 
-def test_a_prompt_goes_where_most_of_it_was_read(files: tuple[Path, Path]) -> None:
+def test_the_next_turn_goes_on_from_the_last_and_all_else_is_read_anew(files: tuple[Path, Path]) -> None:
     model = LlamaModel(files[0], 1024)
-    for token in (3, 4, 5):
-        model.write([token] * 200, 4, lambda _: None, stopped=lambda: False)
-    places = {place.number: list(place.held) for place in model._places if place.held}
-    assert len(places) == 3
-    model.write([*[4] * 150, *[9] * 20], 4, lambda _: None, stopped=lambda: False)
-    (changed,) = [place for place in model._places if place.held and list(place.held) != places.get(place.number)]
-    assert places[changed.number][0] == 4
+    cached: list[int] = []
+    handle = model._server.handle_completions
+
+    def told(request: dict[str, Any], heard: Any) -> None:
+        def both(chunk: dict[str, Any]) -> bool:
+            cached.extend([chunk["timings"]["cache_n"]] if "timings" in chunk and "usage" in chunk else [])
+            return bool(heard(chunk))
+
+        handle(request, both)
+
+    model._server = SimpleNamespace(handle_completions=told)
+    prompts = [[token] * 100 for token in (3, 4)]
+    said: list[list[str]] = []
+    for prompt in [*prompts, *prompts, [*prompts[0], 7, 8], [*prompts[0], 7, 9], [*prompts[1], 5]]:
+        said.append([])
+        model.write(prompt, 4, said[-1].append, stopped=lambda: False)
+    assert said[:2] == said[2:4]
+    assert [number >= 100 for number in cached] == [False] * 4 + [True, True, True]
+    assert cached[:4] == [0] * 4
 
 
 def test_a_failure_reaches_the_reader(engine: LlamaEngine) -> None:
