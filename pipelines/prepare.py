@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipelines.doctor.replies import tune_notes
 from pipelines.parts import Parts
 from pipelines.steps import Step, digest
-from toolkit.answering import fit_router
+from toolkit.answering import Splitter, fit_router, fit_splitter
 from toolkit.bot import ChainParts
 from toolkit.config import PREFERENCE_KEYS
 from toolkit.errors import DataError
@@ -199,10 +199,32 @@ def fit_chain(planner: RoutePlanner, rows: list[SeamRow], parts: Parts) -> Chain
         voice=words,
         decline=decline,
         router=planner.router,
+        splitter=fit_parts(planner, rows, parts),
         scales=fit_checking(rows, planner, words),
         subjects=tuple(planner.subjects),
         tables=fit_tables(planner, rows, parts),
     )
+
+
+def fit_parts(planner: RoutePlanner, rows: list[SeamRow], parts: Parts) -> Splitter | None:
+    """Fit what takes compound questions apart; None without documents, or where there is too little to fit it on."""
+    from toolkit.language.sentences import split_sentences
+    from toolkit.tables import questions_about_two, wording_of
+
+    knowledge, language = parts.knowledge(), planner.language
+    if knowledge is None:
+        return None
+    asked = [row.example.question for row in rows if row.route.kind == "question"]
+    told = [text[start:end] for _, _, text in knowledge.texts() for start, end in split_sentences(text)]
+    wording = wording_of(language)
+    listed = questions_about_two(wording, planner.subjects, language.joined) if wording and planner.subjects else []
+    splitter = fit_splitter(language, asked, told, planner.subjects, listed)
+    if splitter:
+        parts.note(
+            f"Of questions that are joined by lot, {splitter.report['found']:.0%} are taken apart, and of what asks "
+            f"once {splitter.report['torn apart']:.0%}, out of fold."
+        )
+    return splitter
 
 
 def fit_tables(planner: RoutePlanner, rows: list[SeamRow], parts: Parts) -> TableSense | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from toolkit.answering.checking import PLAIN, ReplyChecker, Scales, Support
 from toolkit.answering.evidence import Evidence, EvidencePicker
 from toolkit.answering.gate import Gate
+from toolkit.answering.in_parts import answer_in_parts
 from toolkit.answering.route import Route, RoutePlanner
 from toolkit.answering.tables import TableSupport
 from toolkit.answering.trace import OnStep, Trace, Tracer
@@ -218,27 +219,18 @@ class Chain:
             on_step: Told each step as it is done.
         """
         if self.agent is None or not knowledge or not gated:
-            return self._looked_once(questions, adapter, knowledge, gated, on_step)
+            return self._looked(questions, adapter, knowledge, gated, on_step)
         answers = []
         for question, history in questions:
             tracer = Tracer(on_step)
             found = self.agent.answer(question, history, tracer, adapter=adapter)
-            answers.append(found or self._after(tracer, question, history, adapter, on_step))
+            if found is None:  # what the agent left; its steps are the first of the trace
+                (answer,) = self._looked([(question, history)], adapter, True, True, on_step)
+                found = answer.after(tracer.trace)
+            answers.append(found)
         return answers
 
-    def _after(
-        self,
-        tracer: Tracer,
-        question: str,
-        history: Sequence[Turn],
-        adapter: bool,
-        on_step: OnStep | None,
-    ) -> Answer:
-        """Answer what the agent left; its steps are the first of the trace."""
-        (answer,) = self._looked_once([(question, history)], adapter, True, True, on_step)
-        return answer.after(tracer.trace)
-
-    def _looked_once(
+    def _looked(
         self,
         questions: Sequence[tuple[str, Sequence[Turn]]],
         adapter: bool,
@@ -246,6 +238,31 @@ class Chain:
         gated: bool,
         on_step: OnStep | None,
     ) -> list[Answer]:
+        """Answer questions: those that ask once together, compound ones part by part."""
+        parts = [self.planner.parts_of(question) if knowledge and gated else [question] for question, _ in questions]
+        single = [asked for asked, each in zip(questions, parts, strict=True) if len(each) == 1]
+        once = self.looked_once(single, adapter=adapter, knowledge=knowledge, gated=gated, on_step=on_step)
+        answers, rest = [], iter(once)
+        for (question, history), each in zip(questions, parts, strict=True):
+            whole = (
+                answer_in_parts(self, question, each, history, adapter=adapter, on_step=on_step)
+                if len(each) > 1
+                else next(rest)
+            )
+            assert whole is not None  # nothing cancels it
+            answers.append(whole)
+        return answers
+
+    def looked_once(
+        self,
+        questions: Sequence[tuple[str, Sequence[Turn]]],
+        *,
+        adapter: bool = True,
+        knowledge: bool = True,
+        gated: bool = True,
+        on_step: OnStep | None = None,
+    ) -> list[Answer]:
+        """Answer questions as they stand, each with one look into the documents: see :meth:`answers`."""
         started = time.perf_counter()
         planned = self.planner.plan_many(questions, knowledge=knowledge, on_step=on_step)
         if adapter and knowledge and self.speaker.abilities.adapter:
@@ -289,6 +306,13 @@ class Chain:
                 return
             if cancel is not None and cancel.is_set():
                 return
+        parts = self.planner.parts_of(question) if knowledge else [question]
+        if len(parts) > 1:
+            whole = answer_in_parts(self, question, parts, history, adapter=adapter, on_step=on_step, cancel=cancel)
+            if whole is not None:
+                yield whole.text
+                yield whole.after(before.trace)
+            return
         started = time.perf_counter()
         route = self.planner.plan(question, history, knowledge=knowledge, on_step=on_step)
         if cancel is not None and cancel.is_set():

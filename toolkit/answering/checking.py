@@ -179,6 +179,10 @@ class Support:
         # Two words in common, one of which the question did not bring along.
         return np.array([(s + b) / (1 + s + b) if b and s >= 2 else 0.0 for s, b in zip(shared, beyond, strict=True)])
 
+    def touches(self, sentence: str) -> bool:
+        """Tell whether a sentence is about what was asked or what the evidence says, rather than a turn of phrase."""
+        return bool(numbers(sentence, self.language) or set(stems(sentence, self.language)) & self._known - self._voice)
+
     def features(self, sentence: str, support: np.ndarray) -> np.ndarray:
         """Return what :class:`Scales` weighs, of shape (4,)."""
         words = set(stems(sentence, self.language))
@@ -207,6 +211,7 @@ class ReplyChecker:
         scales: How that is weighed.
         plainly: Answers from one piece of evidence: a row of a table or a whole list is no sentence that one says.
             None, or where the evidence does not hold what it returns, the evidence is put in its own words.
+        whole: Whether all the evidence is said, each piece in its own words, and the model adds turns of phrase alone.
     """
 
     def __init__(
@@ -215,11 +220,14 @@ class ReplyChecker:
         support: Support,
         scales: Scales = PLAIN,
         plainly: Callable[[Evidence], str] | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
         self._question = words_of(question)
         self._support = support
         self._scales = scales
         self._plainly = plainly
+        self._whole = whole
         self._buffer = ""
         self._held: str | None = None
         self._written = 0
@@ -271,6 +279,8 @@ class ReplyChecker:
         if not (self._scales.held(said) and self._scales.rests(sentence, support)):
             self.replaced.append(sentence)
             return
+        if self._whole and (support.max(initial=0.0) >= SUPPORTED or self._support.touches(sentence)):
+            return
         if self._held is not None:
             yield from self._let_through(self._held)
             self._held = None
@@ -293,7 +303,12 @@ class ReplyChecker:
         return len(words) >= 8 and 1 - len(runs) / max(1, sum(runs.values())) >= _LOOPING_SHARE
 
     def _state_best(self) -> Iterator[str]:
-        """Yield what the best evidence says."""
+        """Yield what the best evidence says, or all of it."""
+        if self._whole:
+            for index, evidence in enumerate(self._support.evidence):
+                self._scores[index] = 1.0
+                yield from self._let_through(evidence.quote)
+            return
         self._scores[0] = 1.0
         best = self._support.evidence[0]
         written = spoken(self._plainly(best).removeprefix(heading_of(best.passage))) if self._plainly else ""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from toolkit.answering.compound import Splitter
 from toolkit.answering.evidence import Evidence, EvidencePicker, Picked, noted, shown, units_of
 from toolkit.answering.followups import standing_alone
 from toolkit.answering.gate import GATE_UNITS, Gate, gate_features
@@ -93,6 +94,7 @@ class RoutePlanner:
         subjects: What the documents are about, a few words each.
         base: What the base can do.
         tables: Answers questions over tables; None leaves them to the passages.
+        splitter: Takes compound questions apart; None takes every question for one.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class RoutePlanner:
         subjects: Sequence[str] = (),
         base: Base = Base(),
         tables: TableAnswers | None = None,
+        splitter: Splitter | None = None,
     ) -> None:
         self.settings = settings
         self.name = name
@@ -123,6 +126,7 @@ class RoutePlanner:
         self.subjects = list(subjects)
         self.base = base
         self.tables = tables
+        self.splitter = splitter
 
     def plan(
         self,
@@ -260,6 +264,14 @@ class RoutePlanner:
         if self.router is None or self.picker is None:
             return "question"
         return self.router.kind(message, self.picker.vector(message))
+
+    def parts_of(self, question: str) -> list[str]:
+        """Return the questions that a compound one is made of, or it alone."""
+        parts = self.splitter.parts(question, self.language) if self.splitter and self.knowledge else [question]
+        if len(parts) == 1 or self.kind_of(question) == "takeover":
+            return [question]
+        table = self.tables.answer(question) if self.tables else None
+        return [question] if table and table.further >= len(parts) - 1 else parts
 
     def without_notes(self, route: Route, history: Sequence[Turn] = ()) -> Route:
         """Return a route whose reply is written without notes, as for talk."""

@@ -51,6 +51,7 @@ class TableAnswer:
         cited: The rows that it rests on, in the document's exact words.
         passages: The passages that these stand in.
         probability: How likely the question was understood rightly.
+        further: How many further parts of a compound question it answers, each by a column of the same table.
     """
 
     fact: Fact
@@ -58,6 +59,7 @@ class TableAnswer:
     cited: list[Evidence] = field(repr=False)
     passages: list[Passage] = field(repr=False)
     probability: float
+    further: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was done as plain data."""
@@ -106,7 +108,7 @@ class TableAnswers:
         probability, candidate, computed = best
         candidate = asked_columns(candidate, question, asker)
         fact = fact_of(candidate, computed, self._wording, self._lexicon.language)
-        return self._as_evidence(fact, probability) if fact else None
+        return self._as_evidence(fact, probability, len(candidate.columns)) if fact else None
 
     def _best(self, asker: Asker, text: str) -> tuple[float, Candidate, Computed] | None:
         """Return the likeliest way to understand a text that gives a result; None where none is likely enough."""
@@ -130,7 +132,7 @@ class TableAnswers:
             self._indexed = (tables, asker)
         return self._indexed[1]
 
-    def _as_evidence(self, fact: Fact, probability: float) -> TableAnswer | None:
+    def _as_evidence(self, fact: Fact, probability: float, further: int) -> TableAnswer | None:
         """Return a fact with the exact words of its rows; None where these were removed meanwhile."""
         rows = [fact.computed.row(number) for number in fact.rows]
         chunks = self._held.chunks([row.chunk for row in rows])
@@ -148,7 +150,7 @@ class TableAnswers:
                 spans.append((row.chunk, row.start, row.end))
         cited = [self._evidence(passages[name], passages[name].text[start:end]) for name, start, end in spans]
         ordered = [passages[name] for name in dict.fromkeys(row.chunk for row in rows)]
-        return TableAnswer(fact, self._evidence(ordered[0], fact.text), cited, ordered, probability)
+        return TableAnswer(fact, self._evidence(ordered[0], fact.text), cited, ordered, probability, further)
 
     def _evidence(self, passage: Passage, text: str) -> Evidence:
         told = frozenset(stems(text, self._lexicon.language))

@@ -17,7 +17,8 @@ class Step:
 
     Attributes:
         name: What it was: ``route``, ``table``, ``rewrite``, ``search``, ``evidence``, ``thinking``, ``gate``,
-            ``draft``, ``prompt``, ``reply``, ``plain``, ``checks``; of an agent also ``model``, ``tool`` and ``limit``.
+            ``draft``, ``prompt``, ``reply``, ``plain``, ``checks``; ``parts`` of a compound question; of an agent also
+            ``model``, ``tool`` and ``limit``.
         inputs: What it was given, as plain data.
         outputs: What came of it, as plain data.
         seconds: How long it took. Of what was done for many questions at once it is the question's share.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toolkit.answering import Base, Chain, EvidencePicker, Gate, RoutePlanner, Router
+from toolkit.answering import Base, Chain, EvidencePicker, Gate, RoutePlanner, Router, Splitter
 from toolkit.config import BotConfig
 from toolkit.errors import DataError
 from toolkit.language import Lexicon
@@ -31,6 +31,7 @@ def make_planner(
     *,
     gate: Gate | None = None,
     router: Router | None = None,
+    splitter: Splitter | None = None,
     subjects: tuple[str, ...] = (),
     sense: TableSense | None = None,
 ) -> RoutePlanner:
@@ -52,6 +53,7 @@ def make_planner(
         picker=EvidencePicker(knowledge.embedder, lexicon, reader) if knowledge else None,
         gate=gate,
         router=router,
+        splitter=splitter,
         language=lexicon.language,
         subjects=subjects,
         base=Base(grounded=config.base.model == "bundled", reads_passages=config.base.model not in _SMALL),
@@ -86,6 +88,7 @@ def assemble_chain(
         parts.lexicon,
         gate=parts.gate,
         router=parts.router,
+        splitter=parts.splitter,
         subjects=parts.subjects,
         sense=parts.tables,
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from toolkit.answering import Gate, Router, Scales
+from toolkit.answering import Gate, Router, Scales, Splitter
 from toolkit.answering.checking import PLAIN
 from toolkit.bot.folder import BotFolder
 from toolkit.errors import DataError
@@ -24,6 +24,7 @@ class ChainParts:
         voice: Stems that the example replies use of their own.
         decline: The reply where the documents do not tell.
         router: Tells talk from questions, or None where every message is a question.
+        splitter: Takes compound questions apart, or None where every question counts as one.
         scales: How the sentences of a reply are weighed, and the turns of phrase of the voice.
         subjects: What the documents are about, a few words each.
         tables: Understands questions over tables, or None where they are left to the passages.
@@ -34,6 +35,7 @@ class ChainParts:
     voice: frozenset[str]
     decline: str
     router: Router | None = None
+    splitter: Splitter | None = None
     scales: Scales = PLAIN
     subjects: tuple[str, ...] = ()
     tables: TableSense | None = None
@@ -53,7 +55,11 @@ def write_parts(folder: BotFolder, parts: ChainParts) -> None:
         "holding": dict(parts.lexicon.holding),
     }
     write_text(folder.chain / "lexicon.json", json.dumps(lexicon, ensure_ascii=False) + "\n")
-    route = {"router": parts.router.to_dict() if parts.router else None, "subjects": list(parts.subjects)}
+    route = {
+        "router": parts.router.to_dict() if parts.router else None,
+        "splitter": asdict(parts.splitter) if parts.splitter else None,
+        "subjects": list(parts.subjects),
+    }
     write_text(folder.chain / "route.json", json.dumps(route, ensure_ascii=False) + "\n")
     tables = folder.chain / "tables.json"
     if parts.tables:
@@ -87,6 +93,8 @@ def read_parts(folder: BotFolder) -> ChainParts:
         voice=frozenset(voice["words"]),
         decline=voice["decline"],
         router=Router(**route["router"]) if route["router"] else None,
+        # A bot of an earlier version has none: its questions count as one until it is built again.
+        splitter=Splitter(**route["splitter"]) if route.get("splitter") else None,
         scales=Scales.from_dict(voice["scales"]),
         subjects=tuple(route["subjects"]),
         # A bot of an earlier version has none: its tables are read as passages until it is built again.

@@ -8,12 +8,12 @@ from toolkit.tables.grounding import IndexedTable
 from toolkit.tables.held import HeldTables
 from toolkit.tables.model import Measure, Piece, Row, Table, tables_of
 from toolkit.tables.quantities import Measures, Quantity
-from toolkit.tables.reading import Explained
+from toolkit.tables.reading import Explained, questions_about_two
 from toolkit.tables.tool import Computed, TableTool
 from toolkit.tables.wordings import wording_of
 
 __all__ = [
     "Asker", "Candidate", "Computed", "Explained", "Fact", "HeldTables", "IndexedTable", "Measure", "Measures", "Piece",
     "Quantity", "Row", "Table", "TableSense", "TableTool", "asked_columns", "fact_of", "fit_sense", "parts_of",
-    "tables_of", "wording_of",
+    "questions_about_two", "tables_of", "wording_of",
 ]  # fmt: skip

@@ -189,6 +189,26 @@ def filled(pattern: str, choices: Mapping[str, Sequence[str]], chance: random.Ra
     return " ".join(pattern.format(**{slot: chance.choice(choices[slot]) for slot in slots}).split())
 
 
+def questions_about_two(wording: Wording, names: Sequence[str], joint: str) -> list[str]:
+    """Return questions of a language that join two things, one of each kind of quantity for each pattern.
+
+    Args:
+        wording: Questions over tables in the language.
+        names: What the questions are about.
+        joint: What stands between the two.
+    """
+    chance, found = random.Random(0), []
+    for patterns in wording.patterns.values():
+        for only, pattern in map(only_aspect, patterns):
+            for name, aspect in wording.aspects.items():
+                choices = words_of_aspect(wording, aspect) | {
+                    "a": names, "b": names, "row": wording.row, "rows": wording.rows
+                }  # fmt: skip
+                text = filled(pattern, choices, chance) if only in ("", name) else ""
+                found += [text] if joint in text else []
+    return found
+
+
 def fit_comparisons(wording: Wording) -> Comparisons:
     """Fit the reader of comparisons on a language's phrases."""
     from sklearn.linear_model import LogisticRegression
