@@ -57,8 +57,7 @@ def answer_in_parts(
             return None
         answer = chain.looked_once([(part, turns)], adapter=False, on_step=on_step)[0]
         found.append(answer)
-        if not answer.abstained:
-            turns.append(Turn(part, answer.text))
+        turns.append(Turn(part, answer.text))  # a declined part as well: what "it" is stands there
     told = [answer for answer in found if not answer.abstained]
     tracer.begin()
     said = _said(chain, question, [answer.text for answer in told], adapter, tracer) if told else ""
