@@ -97,10 +97,10 @@ class LlamaModel:
 
     def _open(self, context: int) -> None:
         """Load the GGUF, with room for so many tokens."""
-        import xllamacpp
-
         self._server: Any = None  # what was loaded before goes first
         settings = server_settings(self._file, context, REPLIES_AT_ONCE)
+        import xllamacpp  # only now: how its threads wait is settled when it is first imported
+
         settings.n_batch = settings.n_ubatch = CHUNK
         settings.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
         settings.speculative.ngram_simple.size_n = _MATCHED_TOKENS

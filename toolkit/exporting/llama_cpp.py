@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import secrets
 import urllib.error
 import urllib.request
@@ -14,6 +15,9 @@ from typing import Any
 from toolkit.errors import MissingExtra, ModelError
 from toolkit.exporting.agreement import FIRST_TOKENS
 from toolkit.progress import Progress
+
+# Says how the threads of an OpenMP library wait for each other.
+_WAITING = "OMP_WAIT_POLICY"
 
 
 def is_installed() -> bool:
@@ -43,9 +47,8 @@ def server_settings(file: Path, context: int, replies: int = 1) -> Any:
         replies: Replies that are written at once.
     """
     import torch
-    import xllamacpp
 
-    settings = xllamacpp.CommonParams()
+    settings = _loaded().CommonParams()
     settings.model.path = str(file)
     settings.n_ctx, settings.n_parallel, settings.kv_unified = context, replies, True
     # No copy of what was read is kept beside the replies: it has been seen to answer with another adapter's.
@@ -55,6 +58,22 @@ def server_settings(file: Path, context: int, replies: int = 1) -> Any:
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = torch.get_num_threads()
     settings.cpuparams.poll = settings.cpuparams_batch.poll = 0
     return settings
+
+
+def _loaded() -> Any:
+    """Return xllamacpp, loaded so that its threads sleep where they wait for each other.
+
+    They would keep a core busy by waiting, and on one that has other work wait for their own turn: replies took five
+    times as long there. The variable is read once, by the OpenMP library of xllamacpp alone.
+    """
+    before = os.environ.get(_WAITING)
+    os.environ.setdefault(_WAITING, "passive")
+    try:
+        import xllamacpp
+    finally:
+        if before is None:
+            del os.environ[_WAITING]
+    return xllamacpp
 
 
 def start_server(settings: Any) -> Any:
@@ -72,15 +91,13 @@ def start_server(settings: Any) -> Any:
     import ctypes
     import signal
 
-    import xllamacpp
-
     # Python's own functions set a handler in the main thread alone, and a bot may be loaded in any.
     get, put = ctypes.pythonapi.PyOS_getsig, ctypes.pythonapi.PyOS_setsig
     get.restype = put.restype = ctypes.c_void_p
     get.argtypes, put.argtypes = [ctypes.c_int], [ctypes.c_int, ctypes.c_void_p]
     kept = {number: get(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        return xllamacpp.Server(settings)
+        return _loaded().Server(settings)
     except RuntimeError as error:
         raise ModelError(f"llama.cpp cannot load {Path(settings.model.path).name}: {error}.") from error
     finally:
@@ -139,8 +156,7 @@ class _Server:
     """
 
     def __init__(self, file: Path, adapter: Path | None, context: int) -> None:
-        import xllamacpp
-
+        xllamacpp = _loaded()
         self._name, self._key = file.name, secrets.token_urlsafe()
         settings = server_settings(file, context)
         # It listens on loopback, whether that is asked for or not: nobody else gets in.
