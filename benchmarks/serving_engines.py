@@ -16,7 +16,8 @@ from benchmarks.serving_people import measure_busy, measure_memory, measure_peop
 from benchmarks.serving_sides import OURS, PEER, Sides, begun_with, open_sides, shown, timed
 from toolkit.bot import BotFolder
 from toolkit.engines import Decoding
-from toolkit.exporting import greedy_tokens, judge
+from toolkit.engines.llama_files import QUANTIZATION
+from toolkit.exporting import greedy_tokens, judge, merged_into, round_weights
 from toolkit.exporting.agreement import FIRST_TOKENS
 from toolkit.models import load_base
 from toolkit.prompts import Message, render_prompt, stop_token_ids
@@ -139,28 +140,40 @@ def measure_agreement(report: Report, sides: Sides, prompts: Sequence[Sequence[M
     tokenizer = peer.tokenizer
     stops, decoding = stop_token_ids(tokenizer), Decoding(max_new_tokens=FIRST_TOKENS)
 
-    def replies(adapter: bool) -> list[str]:
-        return report.work(
-            f"Voice {'on' if adapter else 'off'}",
-            lambda some: ours.generate(some, adapter=adapter, decoding=decoding),
-            prompts,
-        )
+    def replies(some: list[Sequence[Message]]) -> list[list[str]]:
+        """Let each be answered with the voice on, off, and on again, one reply at a time."""
+        return [
+            [ours.generate([messages], adapter=voice, decoding=decoding)[0] for voice in (True, False, True)]
+            for messages in some
+        ]
 
-    on, off, again = replies(True), replies(False), replies(True)
-    ids = [tokenizer(render_prompt(tokenizer, messages), add_special_tokens=False)["input_ids"] for messages in prompts]
+    on, off, again = zip(*report.work("On, off, on", replies, prompts, 1), strict=True)
+    ids = [peer.encoded(render_prompt(tokenizer, messages)) for messages in prompts]
     own = greedy_tokens(peer.model, ids, stops, on_progress=shown)
-    base = sides.bots[PEER].config.base
-    exact = load_base(base.model, revision=base.revision, device="cpu", dtype="float32")
-    weights = attach_adapter(exact.model, BotFolder(sides.folder).adapter)
+    base, adapter = sides.bots[PEER].config.base, BotFolder(sides.folder).adapter
+
+    def weights() -> Any:
+        return load_base(base.model, revision=base.revision, device="cpu", dtype="float32").model
 
     def tokens_of(text: str) -> list[int]:
-        found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        found: list[int] = peer.encoded(text)
         return found if len(found) >= FIRST_TOKENS else [*found, stops[-1]]
 
-    for what, said in (("voice on", on), ("voice on, off, and on again", again)):
-        found = judge(weights, ids, [tokens_of(text) for text in said], own, engine=OURS, on_progress=shown)
-        report.add(f"prompts with the peer's first {FIRST_TOKENS} tokens, {what}", found.share, 0.9, of=len(ids))
-        report.note(f"{what}: {found.exact} to the token, {found.tied} up to ties")
+    voice = sides.bots[PEER].config.voice
+    assert voice is not None
+    rounded = merged_into(weights(), adapter, voice.method)
+    round_weights(rounded, QUANTIZATION)
+    said = [tokens_of(text) for text in on]
+    # What the peer itself comes to beside the same weights in 32 bits tells how much of it is rounding.
+    for what, model, peers in (
+        ("as the bot's weights do", attach_adapter(weights(), adapter), own),
+        (f"as the same weights in {QUANTIZATION} do", rounded, None),
+    ):
+        agreement = judge(model, ids, said, peers, engine=OURS, on_progress=shown)
+        report.add(f"prompts answered {what}, first {FIRST_TOKENS} tokens", agreement.share, 0.9, of=len(ids),
+                   peer=judge(model, ids, own, engine=PEER, on_progress=shown).share if peers else None)  # fmt: skip
+        report.note(f"{what}: {agreement.exact} to the token, {agreement.tied} up to ties; {agreement.token_share:.1%} "
+                    "of the tokens")  # fmt: skip
     report.add("on, off, on: the same words again", share(map(str.__eq__, on, again)), 1.0, of=len(ids))
     report.add("  other words with the voice off", share(map(str.__ne__, on, off)), of=len(ids))
 
