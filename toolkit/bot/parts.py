@@ -24,10 +24,10 @@ class ChainParts:
         voice: Stems that the example replies use of their own.
         decline: The reply where the documents do not tell.
         router: Tells talk from questions, or None where every message is a question.
-        splitter: Takes compound questions apart, or None where every question counts as one.
         scales: How the sentences of a reply are weighed, and the turns of phrase of the voice.
         subjects: What the documents are about, a few words each.
         tables: Understands questions over tables, or None where they are left to the passages.
+        splitter: Takes compound questions apart, or None where every question counts as one.
     """
 
     gate: Gate | None
@@ -35,10 +35,10 @@ class ChainParts:
     voice: frozenset[str]
     decline: str
     router: Router | None = None
-    splitter: Splitter | None = None
     scales: Scales = PLAIN
     subjects: tuple[str, ...] = ()
     tables: TableSense | None = None
+    splitter: Splitter | None = None
 
 
 def write_parts(folder: BotFolder, parts: ChainParts) -> None:
