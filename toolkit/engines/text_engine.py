@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.engines.base import Abilities, Decoding, ScoredReply, Tokens
+from toolkit.engines.static_decoder import StaticDecoder, decodes_statically
 from toolkit.models import LoadedModel
 from toolkit.progress import Progress
 from toolkit.prompts import Message, render_prompt, stop_token_ids
 from toolkit.tuning import attach_adapter, check_base, is_in_layers, takes_padding
 
 if TYPE_CHECKING:
-    from transformers import BatchEncoding, StoppingCriteriaList
+    from transformers import BatchEncoding, StoppingCriteriaList, TextIteratorStreamer
 
 
 # Replies repeat the words of the notes they are written from, so several tokens can be guessed from the prompt and
@@ -51,6 +53,7 @@ class TextEngine:
         self._guesses = adapter is None or is_in_layers(self._model)
         self._pads = takes_padding(self._model)
         self._stops = stop_token_ids(self.tokenizer)
+        self._static = StaticDecoder(loaded.model) if decodes_statically(loaded.model) else None
         self._lock = threading.Lock()
         self._encoding = threading.Lock()  # a tokenizer cannot be used by two threads at once
 
@@ -87,7 +90,10 @@ class TextEngine:
         done = 0
         for chosen, inputs in self._batches(conversations, BATCH_ROWS if self._pads or not adapter else 1):
             with self._ready(adapter, decoding):
-                output = self._model.generate(**inputs, **self._arguments(decoding, adapter, len(chosen) == 1))
+                if len(chosen) == 1:
+                    output = self._written(inputs, decoding, adapter)
+                else:
+                    output = self._model.generate(**inputs, **self._arguments(decoding, adapter, False))
             texts = self.tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
             for index, text in zip(chosen, texts, strict=True):
                 replies[index] = text.strip()
@@ -170,12 +176,7 @@ class TextEngine:
                 with self._ready(adapter, decoding):
                     # A streamer takes one token at a time, and prompt lookup hands over several; transformers
                     # passes them on together, which the text streamer accepts for a batch of one.
-                    self._model.generate(
-                        **inputs,
-                        streamer=streamer,
-                        stopping_criteria=_stopping(stop, done),
-                        **self._arguments(decoding, adapter, True),
-                    )
+                    self._written(inputs, decoding, adapter, stop, done, streamer=streamer)
             except BaseException as error:  # noqa: BLE001 - handed to the reading thread, which raises it
                 failures.append(error)
             finally:
@@ -204,12 +205,53 @@ class TextEngine:
         """
         inputs = self._encode([prompt])
         with self._ready(adapter, decoding):
-            output = self._model.generate(
-                **inputs,
-                stopping_criteria=_stopping(cancel or threading.Event()),
-                **self._arguments(decoding, adapter, True),
-            )
+            output = self._written(inputs, decoding, adapter, cancel or threading.Event())
         return output[0, inputs["input_ids"].shape[1] :].tolist()
+
+    def _written(
+        self,
+        inputs: BatchEncoding,
+        decoding: Decoding,
+        adapter: bool,
+        *stops: threading.Event,
+        streamer: TextIteratorStreamer | None = None,
+    ) -> Any:
+        """Write one reply, and return the tokens of prompt and reply, of shape (1, length)."""
+        if self._static and decoding.temperature == 0 and (self._guesses or not adapter):
+            try:
+                return self._replayed(self._static, inputs, decoding, adapter, stops, streamer)
+            except RuntimeError as error:
+                if streamer and not streamer.next_tokens_are_prompt:
+                    raise  # it has begun to speak
+                logging.getLogger(__name__).warning("Tokens are not recorded on this GPU: %s", error)
+                self._static = None
+        watched = {"stopping_criteria": _stopping(*stops)} if stops else {}
+        return self._model.generate(**inputs, streamer=streamer, **watched, **self._arguments(decoding, adapter, True))
+
+    def _replayed(
+        self,
+        decoder: StaticDecoder,
+        inputs: BatchEncoding,
+        decoding: Decoding,
+        adapter: bool,
+        stops: Sequence[threading.Event],
+        streamer: TextIteratorStreamer | None,
+    ) -> Any:
+        """Write one reply by a recorded step."""
+        import torch
+
+        prompt, written = inputs["input_ids"], list[int]()
+        forbidden = self._first_token(decoding.forbid_first) if decoding.forbid_first else None
+        on = self.has_adapter and adapter
+        for token in decoder.tokens(prompt, decoding.max_new_tokens, adapter=on, forbidden=forbidden):
+            if streamer and not written:
+                streamer.put(prompt.cpu())  # not before: another way may be gone, and it passes over one prompt alone
+            written.append(token)
+            if streamer:
+                streamer.put(torch.tensor([token]))
+            if token in self._stops or any(event.is_set() for event in stops):
+                break
+        return torch.cat([prompt, torch.tensor([written], dtype=prompt.dtype, device=prompt.device)], dim=1)
 
     def _batches(
         self, conversations: Sequence[Sequence[Message]], rows: int
