@@ -73,7 +73,7 @@ def drawn_rows(count: int, between: tuple[int, int], vocabulary: int) -> list[di
 def write_llama(folder: Path, *, tiny: bool) -> None:
     """Write a Llama of random weights with a tokenizer of as many tokens."""
     import torch
-    from tokenizers import Tokenizer, models
+    from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     small = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -84,6 +84,7 @@ def write_llama(folder: Path, *, tiny: bool) -> None:
     torch.set_default_dtype(torch.float32)
     model.save_pretrained(folder)
     words = Tokenizer(models.WordLevel({f"t{number}": number for number in range(32000)}, unk_token="t0"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="t0", bos_token="t1", eos_token="t2")
     tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}"
     tokenizer.save_pretrained(folder)

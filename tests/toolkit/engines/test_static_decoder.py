@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from toolkit.bot import BotFolder
+from toolkit.engines import Decoding, TextEngine
 from toolkit.engines.static_decoder import StaticDecoder, decodes_statically
 from toolkit.models import load_base
+from toolkit.prompts import Message
 
 PROMPT = "The Ember lamp burns for 38 hours on a full battery."
 
@@ -83,3 +86,39 @@ def test_who_stops_early_leaves_nothing_behind(loaded: Any) -> None:
 
 def test_a_processor_decodes_as_before(loaded: Any) -> None:
     assert not decodes_statically(loaded.model)
+
+
+def test_an_engine_writes_the_same_either_way(
+    small_bot: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened() -> TextEngine:
+        return TextEngine(load_base(str(tiny_base), device="cpu", dtype="float32"), BotFolder(small_bot).adapter)
+
+    plain = opened()
+    monkeypatch.setattr("toolkit.engines.text_engine.decodes_statically", lambda model: True)
+    static = opened()
+    asked: list[Message] = [{"role": "user", "content": PROMPT}]
+    decoding = Decoding(max_new_tokens=12)
+    for adapter in (True, False, True):
+        written = plain.generate([asked], adapter=adapter, decoding=decoding)
+        assert static.generate([asked], adapter=adapter, decoding=decoding) == written
+        assert "".join(static.stream(asked, adapter=adapter, decoding=decoding)).strip() == written[0]
+        assert static.complete(PROMPT, adapter=adapter, decoding=decoding) == plain.complete(
+            PROMPT, adapter=adapter, decoding=decoding
+        )
+
+
+def test_what_cannot_be_recorded_is_written_as_before(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **options: Any) -> Any:
+        raise RuntimeError("operation not permitted when stream is capturing")
+        yield
+
+    plain = TextEngine(load_base(str(tiny_base), device="cpu", dtype="float32"))
+    monkeypatch.setattr("toolkit.engines.text_engine.decodes_statically", lambda model: True)
+    monkeypatch.setattr(StaticDecoder, "tokens", refuse)
+    static = TextEngine(load_base(str(tiny_base), device="cpu", dtype="float32"))
+    asked: list[Message] = [{"role": "user", "content": PROMPT}]
+    decoding = Decoding(max_new_tokens=8)
+    written = plain.generate([asked], adapter=False, decoding=decoding)
+    assert "".join(static.stream(asked, adapter=False, decoding=decoding)).strip() == written[0]
+    assert static.generate([asked], adapter=False, decoding=decoding) == written
