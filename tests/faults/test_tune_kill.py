@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -180,7 +181,9 @@ def test_killed_tunes_end_in_the_same_bytes() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no fault" in done.stdout
-    assert "4 killed, 2 while saving" in done.stdout
+    found = re.search(r"4 killed, (\d) while saving", done.stdout)
+    assert found, done.stdout
+    assert int(found.group(1)) >= 2  # a kill at a random moment may hit a save as well
 
 
 def main() -> int:
