@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from toolkit import Chatbot
-from toolkit.bot import BotFolder
+from toolkit.bot import BotFolder, read_config, write_config
 from toolkit.engines import Decoding, TextEngine
 from toolkit.engines.llama_engine import LlamaEngine
 from toolkit.exporting import judge
@@ -29,9 +30,13 @@ NOTES = ("The Ember lantern burns for 41 hours.", "The Ember lantern is 23 centi
 
 
 @pytest.fixture(scope="module")
-def bot(sample_bot_folder: Path) -> Iterator[Chatbot]:
+def bot(sample_bot_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chatbot]:
     pytest.importorskip("xllamacpp")
-    loaded = Chatbot.load(sample_bot_folder, device="cpu")
+    place = BotFolder(Path(shutil.copytree(sample_bot_folder, tmp_path_factory.mktemp("bots") / "sample")))
+    config = read_config(place)
+    base = config.base.model_copy(update={"engine": "llamacpp"})
+    write_config(place, config.model_copy(update={"base": base}))
+    loaded = Chatbot.load(place.root, device="cpu")
     yield loaded
     loaded.close()
 
@@ -51,7 +56,11 @@ def reference(bot: Chatbot, engine: LlamaEngine) -> TextEngine:
 def test_it_speaks_and_thinks_as_the_reference_does(engine: LlamaEngine, reference: TextEngine) -> None:
     asked: list[list[Message]] = [short_messages(question, NOTES) for question in QUESTIONS]
     decoding = Decoding(12)
-    on, off, again = (engine.generate(asked, adapter=voice, decoding=decoding) for voice in (True, False, True))
+    # One at a time: beside others the numbers of a reply are added up in another order.
+    on, off, again = (
+        [engine.generate([messages], adapter=voice, decoding=decoding)[0] for messages in asked]
+        for voice in (True, False, True)
+    )
     assert on == again
     assert on != off
     ids = [engine.encoded(render_prompt(engine.tokenizer, messages)) for messages in asked]

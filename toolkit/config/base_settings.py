@@ -24,7 +24,8 @@ class BaseSettings(Section):
     )
     revision: str | None = Field(None, description="branch, tag or commit of a hub id")
     engine: Literal["auto", "transformers", "llamacpp"] = Field(
-        "auto", description="what runs the model when the bot is asked: transformers, the reference, or llama.cpp"
+        "transformers",
+        description="what runs the model when the bot is asked: transformers, the reference, or llama.cpp",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the model runs")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="number format of the weights")

@@ -49,9 +49,9 @@ def chosen(tiny_base: Path, method: str | None = "lora", kind: str = "llama", **
 
 def test_the_choice_tells_its_reason(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llama_cpp, "is_installed", lambda: True)
-    on_cpu: dict[str, Any] = {"device": "cpu"}
+    on_cpu: dict[str, Any] = {"device": "cpu", "engine": "auto"}
     assert chosen(tiny_base, **on_cpu) == "llamacpp (on a CPU it writes several times as fast)"
-    assert chosen(tiny_base, None, engine="llamacpp", **on_cpu) == "llamacpp (set in bot.yaml)"
+    assert chosen(tiny_base, None, **on_cpu | {"engine": "llamacpp"}) == "llamacpp (set in bot.yaml)"
     assert chosen(tiny_base, engine="transformers") == "transformers (set in bot.yaml)"
     refused = {
         "prefix": chosen(tiny_base, "prefix", **on_cpu),
@@ -63,9 +63,10 @@ def test_the_choice_tells_its_reason(tiny_base: Path, monkeypatch: pytest.Monkey
         assert said.startswith("transformers (not llama.cpp: ")
         assert why in said
     with pytest.raises(ModelError, match="prefix"):
-        chosen(tiny_base, "prefix", engine="llamacpp", **on_cpu)
+        chosen(tiny_base, "prefix", **on_cpu | {"engine": "llamacpp"})
     monkeypatch.setattr(llama_cpp, "is_installed", lambda: False)
-    assert chosen(tiny_base) == "transformers (not llama.cpp: llama.cpp is not installed)"
+    assert chosen(tiny_base) == "transformers (set in bot.yaml)"
+    assert chosen(tiny_base, engine="auto") == "transformers (not llama.cpp: llama.cpp is not installed)"
     with pytest.raises(MissingExtra):
         chosen(tiny_base, engine="llamacpp")
 
